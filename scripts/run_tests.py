@@ -1,0 +1,165 @@
+"""Run the steps of scripts/test, one after the other, and count.
+
+A step is a name and a command. What it contributes to the count:
+  - Meson steps: the test cases of each program (doctest says how many), else one a program;
+  - the others: the "N passed, N failed" that the command prints last.
+A step that ends badly without having said so, or says nothing, counts as one failure.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, \d+ skipped)?$")
+CASES = re.compile(r"\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed")
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": f"halt_on_error=1:suppressions={ROOT}/scripts/tsan.supp",
+}
+
+
+@dataclasses.dataclass
+class Step:
+    name: str
+    run: object                 # () -> (passed, failed)
+    needs: str = ""             # the step that must have run before
+    only_with_all: bool = False
+
+
+def command(*words, environment=None):
+    """Run a command to its end, showing its output. Returns its exit code."""
+    return subprocess.run(words, cwd=ROOT, env={**os.environ, **(environment or {})}).returncode
+
+
+def counting(*words, environment=None):
+    """Run a command that ends with "N passed, N failed", showing its output."""
+    passed = failed = None
+    with subprocess.Popen(words, cwd=ROOT, text=True, errors="replace", stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}) as child:
+        for line in child.stdout:
+            print(line, end="", flush=True)
+            if match := COUNT.match(line.strip()):
+                passed, failed = int(match[1]), int(match[2])
+    if passed is None or passed + failed == 0:
+        print(f"{words[0]}: said nothing about what it tested")
+        return 0, 1
+    if child.returncode != 0 and failed == 0:
+        print(f"{words[0]}: exit code {child.returncode} with nothing counted as failed")
+        failed = 1
+    return passed, failed
+
+
+def configure(build, *options, environment=None):
+    """meson setup, once."""
+    if (ROOT / build / "build.ninja").exists():
+        return True
+    linker = {"CXX_LD": "mold"} if shutil.which("mold") else {}
+    return command("meson", "setup", build, *options, environment={**linker, **(environment or {})}) == 0
+
+
+def meson_tests(build, *suites):
+    """Run the tests of some suites in a configured build folder, and count their cases."""
+    log = ROOT / build / "meson-logs/testlog.json"
+    log.unlink(missing_ok=True)
+    wanted = [word for suite in suites for word in ("--suite", suite)]
+    code = command("meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "--timeout-multiplier", "4",
+                   *wanted, environment=SANITIZERS)
+    passed = failed = 0
+    for line in log.read_text().splitlines() if log.exists() else []:
+        test = json.loads(line)
+        good = test["result"] == "OK"
+        cases = CASES.search(test.get("stdout", ""))
+        if cases:
+            passed += int(cases[1])
+            failed += int(cases[2]) or (0 if good else 1)
+        else:
+            passed, failed = passed + good, failed + (not good)
+    if passed + failed == 0 or (code != 0 and failed == 0):
+        failed += 1
+    return passed, failed
+
+
+def build_step(build, target, *options, environment=None):
+    """Configure and compile: one test, that it does."""
+    def run():
+        good = configure(build, *options, environment=environment) and command("ninja", "-C", build, target) == 0
+        return (1, 0) if good else (0, 1)
+    return run
+
+
+def steps(everything):
+    clang = {"CXX": "clang++-19", "CC": "clang-19"}
+    light = ("-Doptimization=1", "-Ddebug=true", "-Db_lundef=false")
+    yield Step("build", build_step("build", "all", "--buildtype=release"))
+    yield Step("tidy", lambda: meson_tests("build", "tidy"), "build")
+    yield Step("unit", lambda: meson_tests("build", "unit"), "build")
+    yield Step("build-asan", build_step("build-asan", "meson-test-prereq", "-Db_sanitize=address,undefined", *light))
+    yield Step("unit-asan", lambda: meson_tests("build-asan", "unit"), "build-asan")
+    yield Step("build-tsan", build_step("build-tsan", "meson-test-prereq", "-Db_sanitize=thread", *light,
+                                        environment=clang), only_with_all=True)
+    yield Step("unit-tsan", lambda: meson_tests("build-tsan", "unit"), "build-tsan", only_with_all=True)
+    long_form = {"TEST_ALL": "1"} if everything else {}
+    for script in sorted((ROOT / "compat-tests").glob("*/run.sh")):
+        yield Step(f"compat-tests/{script.parent.name}",
+                   lambda script=script: counting(str(script), environment=long_form), "build")
+    for script in sorted((ROOT / "scripts").glob("fuzz")):
+        yield Step("fuzz", lambda script=script: counting(str(script)), only_with_all=True)
+
+
+def choose(everything, words):
+    """The steps that were asked for, and before each the one it needs."""
+    possible = [step for step in steps(everything) if everything or not step.only_with_all]
+    if not words:
+        return possible
+    named = [step for step in possible if any(word in step.name for word in words)]
+    wanted = {step.name for step in named} | {step.needs for step in named}
+    return [step for step in possible if step.name in wanted]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/test")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("filter", nargs="*")
+    arguments = parser.parse_args()
+
+    chosen = choose(arguments.all, arguments.filter)
+    if arguments.list:
+        print(*(step.name for step in chosen), sep="\n")
+        return 0
+
+    os.environ.setdefault("MILENA_BINARY", str(ROOT / "build/milena"))
+    os.environ.setdefault("GOTOOLCHAIN", "local")
+    rows = []
+    if os.environ.get("PACKAGES_FAILED", "0") != "0":
+        rows.append(("packages", 0.0, 0, 1))
+    for step in chosen:
+        print(f"\n=== {step.name}", flush=True)
+        started = time.monotonic()
+        passed, failed = step.run()
+        minutes = (time.monotonic() - started) / 60
+        print(f"=== {step.name}: {passed} passed, {failed} failed in {minutes:.1f} min", flush=True)
+        rows.append((step.name, minutes, passed, failed))
+
+    print("\nstep                              minutes   passed   failed")
+    for name, minutes, passed, failed in rows:
+        print(f"{name:<32}{minutes:>9.1f}{passed:>9}{failed:>9}{'   <--' if failed else ''}")
+    passed, failed = sum(row[2] for row in rows), sum(row[3] for row in rows)
+    if not chosen:
+        print("no step has such a name; scripts/test --list shows them")
+        failed += 1
+    print(f"\n{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
