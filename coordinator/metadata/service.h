@@ -1,0 +1,138 @@
+// MetadataService: the metadata tree of a cluster, kept durable by one thread.
+//
+//     submit (any thread) --> queue --> service thread: take all that wait
+//                                          lock the tree: decide, apply, unlock
+//                                          journal: one write, one fdatasync
+//                                          callbacks, followers
+//
+// What gathers in the queue during one fdatasync is the next round: that is the group
+// commit. The tree runs ahead of the disk by one round; nobody is shown what is not
+// durable: callbacks and followers come after it, and read() waits for it.
+//
+// Guarantees:
+//   - what was answered survives kill -9 and power loss
+//   - transactions have one order, that of their zxids; callbacks and followers see it
+//   - once a write or a sync failed, nothing is acknowledged any more: everything that
+//     waits or comes later gets connection_loss, and on_failure is called once
+//
+// Threads: submit, read and subscribe may be called from any thread but the service's own
+// (ensured), where callbacks and followers run; these must not wait. Snapshots are written
+// by a second thread, which copies nodes in short slices.
+//
+// Limits: the queue is bounded by the requests in flight of its callers.
+#pragma once
+
+#include "coordinator/metadata/tree.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace coordinator {
+
+// How to come back to a session after a restart; kept by its owner.
+struct SessionKey {
+    SessionId id;
+    Password password{};
+
+    friend bool operator==(const SessionKey&, const SessionKey&) = default;
+};
+
+// What a follower is told of one node, in zxid order. `data`, `version` and `czxid` are the
+// node's after the change; unset when it was deleted.
+struct NodeChange {
+    EventType type;  // created, deleted or data_changed.
+    std::string path;
+    Zxid zxid;
+    Data data = {};
+    std::int32_t version = 0;
+    Zxid czxid = {};
+    SessionId ephemeral_owner = {};
+};
+
+struct Follower {
+    // Called first and once, with the whole durable tree.
+    std::function<void(const Tree&)> start;
+    // Called for each transaction after that one.
+    std::function<void(std::span<const NodeChange>)> follow;
+};
+
+class MetadataService {
+public:
+    struct Settings {
+        std::string directory;  // Of journal and snapshots; it exists.
+        std::function<std::int64_t()> wall_ms;       // Milliseconds since 1970.
+        std::function<std::int64_t()> monotonic_ms;  // For expiry.
+        std::function<void(std::span<std::byte>)> random;  // Fills with what nobody can guess.
+        std::function<void(std::string)> on_failure = {};  // Says why the service ended.
+        std::function<void(std::string)> log = {};         // One line for people.
+        std::int32_t tick_ms = 2000;
+        std::int32_t session_timeout_min_ms = 4000;
+        std::int32_t session_timeout_max_ms = 60000;
+        std::uint64_t snapshot_every_bytes = 16u << 20;    // Of journal since the last one.
+    };
+
+    // Recover what the directory holds and start. The error is one line for people with file
+    // and remedy: damage, a version newer than ours, a directory in use, a disk that fails.
+    [[nodiscard]] static base::Result<std::unique_ptr<MetadataService>, std::string> start(
+        Settings settings);
+
+    // Answer what was submitted, close the files and end the threads. The destructor stops too.
+    void stop();
+    ~MetadataService();
+
+    using Done = std::function<void(const base::Result<Committed, Refused>&)>;
+
+    // Make `ops` one transaction; `done` is called once, on the service thread, when it is
+    // durable or refused. No ops: called when everything submitted before is durable.
+    void submit(std::vector<Op> ops, Caller caller, Done done);
+
+    // The same, waiting for the answer.
+    [[nodiscard]] base::Result<Committed, Refused> submit_and_wait(std::vector<Op> ops,
+                                                                   Caller caller = ourselves());
+
+    // A new session, attached: it lives until it is closed, or detached or not resumed after
+    // a restart for its time-out. The time-out is clamped to the settings' bounds.
+    [[nodiscard]] base::Result<SessionKey, ZkError> open_session(std::int32_t timeout_ms);
+
+    // Attach to a session again. session_expired when it is gone or the password is wrong.
+    [[nodiscard]] base::Result<void, ZkError> resume_session(const SessionKey& key);
+
+    // From now on the session expires unless it is resumed.
+    void detach_session(SessionId session);
+
+    // Ends the session and deletes its ephemerals.
+    [[nodiscard]] base::Result<void, ZkError> close_session(SessionId session);
+
+    // Call `look(const Tree&)` under the tree's lock, keep it short, and return what it gave
+    // once all that it may have seen is durable. connection_loss when the service has failed.
+    template <class Look>
+    [[nodiscard]] auto read(Look look) const
+        -> base::Result<std::invoke_result_t<Look, const Tree&>, ZkError> {
+        std::optional<std::invoke_result_t<Look, const Tree&>> seen;
+        const auto position = look_at([&](const Tree& tree) { seen.emplace(look(tree)); });
+        if (!wait_durable(position)) return base::Unexpected(ZkError::connection_loss);
+        return std::move(*seen);
+    }
+
+    // Follow the tree without a gap. Returns when start() has run.
+    void subscribe(Follower follower);
+
+private:
+    class Loop;
+
+    explicit MetadataService(std::unique_ptr<Loop> loop);
+
+    Zxid look_at(const std::function<void(const Tree&)>& look) const;
+    bool wait_durable(Zxid zxid) const;
+
+    std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace coordinator
