@@ -1,0 +1,295 @@
+"""Brokers: start, kill, pause, restart and stop the broker under test.
+
+    with brokers.make(sys.argv) as broker:      # ours, or what --against names
+        client(broker.bootstrap)
+        broker.kill()                           # SIGKILL
+        broker.start()                          # same port, same data
+
+Each broker has a folder of its own under the system's folder for temporary files, which is
+removed at the end unless MILENA_KEEP is set. Its output is in the file `log` there.
+
+Threads: one reads the broker's output; everything else is called from the test's thread.
+"""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from . import kafka
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+SERVING = re.compile(r"\bserving PLAINTEXT://\S+")
+
+# What clients' tests expect of a broker. Kafka's own defaults are made for three machines.
+SETTINGS = {
+    "broker.id": "0",
+    "auto.create.topics.enable": "true",
+    "num.partitions": "4",
+    "default.replication.factor": "1",
+    "delete.topic.enable": "true",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "100",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+}
+
+
+def free_port():
+    """A TCP port nobody listens on, below the range from which clients get theirs."""
+    while True:
+        port = random.randint(15000, 31000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def end_with_parent():
+    """In a child: be killed when the test is, however it ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+class Process:
+    """A child process whose output goes to a file and is watched for lines."""
+
+    def __init__(self, words, log, environment=None):
+        self.seen = {}
+        self.changed = threading.Condition()
+        self.ended = False
+        self.log = log
+        self.child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, errors="replace",
+                                      env={**os.environ, **(environment or {})}, preexec_fn=end_with_parent)
+        self.lines = []
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        with open(self.log, "a") as log:
+            for line in self.child.stdout:
+                log.write(line)
+                log.flush()
+                with self.changed:
+                    self.lines.append(line)
+                    self.changed.notify_all()
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
+
+    def wait_for(self, pattern, seconds):
+        """The first line that matches. RuntimeError when the process ends or the time is over."""
+        def match():
+            return next((line for line in self.lines if pattern.search(line)), None)
+        with self.changed:
+            self.changed.wait_for(lambda: match() or self.ended, seconds)
+            line = match()
+        if line is None:
+            why = "ended" if self.ended else f"did not say {pattern.pattern!r} within {seconds} s"
+            raise RuntimeError(f"{self.child.args[0]} {why}; its last lines:\n{''.join(self.lines[-30:])}")
+        return line
+
+    def end(self, signal_number, seconds):
+        """Send a signal and wait for the end. Returns the exit code; after `seconds`, SIGKILL."""
+        self.child.send_signal(signal_number)
+        try:
+            return self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+            return None
+
+
+class Broker:
+    """What every broker under test can do. Subclasses say how it is started."""
+
+    name = ""
+
+    def __init__(self, settings=None, environment=None):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"milena-test-{self.name}-"))
+        self.log = self.folder / "log"
+        self.port = free_port()
+        self.settings = {**SETTINGS, **(settings or {})}
+        self.environment = environment or {}
+        self.process = None
+
+    @property
+    def bootstrap(self):
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def data(self):
+        """The log directory."""
+        return self.folder / "data"
+
+    @property
+    def pid(self):
+        return self.process.child.pid
+
+    def alive(self):
+        return self.process is not None and self.process.child.poll() is None
+
+    def start(self):
+        """Start, and return when it serves. Keeps port and data of the last start."""
+        raise NotImplementedError
+
+    def kill(self):
+        """SIGKILL, as a power switch for one process."""
+        self.process.end(signal.SIGKILL, 10)
+
+    def stop(self, seconds=60):
+        """SIGTERM. Returns the exit code, or None when it had to be killed."""
+        return self.process.end(signal.SIGTERM, seconds) if self.alive() else self.process.child.returncode
+
+    def pause(self):
+        self.process.child.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.child.send_signal(signal.SIGCONT)
+
+    def rss_bytes(self):
+        """Resident memory now."""
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", text)[1]) * 1024
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def log_tail(self, lines=40):
+        return "".join(self.log.read_text(errors="replace").splitlines(True)[-lines:]) if self.log.exists() else ""
+
+    def write_properties(self, name, values):
+        file = self.folder / name
+        file.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+        return file
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.alive():
+            self.resume()
+            self.stop()
+        if not os.environ.get("MILENA_KEEP"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Milena(Broker):
+    """build/milena, or the binary that MILENA_BINARY names."""
+
+    name = "milena"
+
+    def __init__(self, settings=None, environment=None, prefix=()):
+        super().__init__(settings, environment)
+        self.binary = os.environ.get("MILENA_BINARY", str(ROOT / "build/milena"))
+        self.prefix = tuple(prefix)     # words before the command, such as faketime and its argument
+
+    def start(self):
+        self.data.mkdir(exist_ok=True)
+        properties = self.write_properties("server.properties", {
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "log.dirs": self.data,
+            "milena.metadata.port": "-1", **self.settings})
+        self.process = Process([*self.prefix, self.binary, "server", str(properties)], self.log, self.environment)
+        self.process.wait_for(SERVING, 30)
+
+
+class ApacheKafka39(Broker):
+    """Apache Kafka 3.9.1 with its ZooKeeper: what a doubt is settled with."""
+
+    name = "kafka39"
+    release = "3.9.1"
+    started = re.compile(r"started \(kafka\.server\.KafkaServer\)")
+
+    def __init__(self, settings=None, environment=None):
+        super().__init__(settings, environment)
+        self.zookeeper_port = free_port()
+        self.zookeeper = None
+        self.home = kafka.home(self.release)
+
+    def java(self, heap, *words):
+        return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{self.home}/libs/*",
+                f"-Dlog4j.configuration=file:{pathlib.Path(__file__).parent}/log4j.properties",
+                *map(str, words)]
+
+    def start(self):
+        if self.zookeeper is None:
+            properties = self.write_properties("zookeeper.properties", {
+                "dataDir": self.folder / "zookeeper", "clientPort": self.zookeeper_port,
+                "clientPortAddress": "127.0.0.1", "admin.enableServer": "false", "maxClientCnxns": "0"})
+            self.zookeeper = Process(self.java("128m", "org.apache.zookeeper.server.quorum.QuorumPeerMain",
+                                               properties), self.log)
+            self.zookeeper.wait_for(re.compile("binding to port"), 60)
+        properties = self.write_properties("server.properties", {
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "log.dirs": self.data,
+            "zookeeper.connect": f"127.0.0.1:{self.zookeeper_port}",
+            "zookeeper.session.timeout.ms": "4000", **self.settings})
+        deadline = time.monotonic() + 60
+        while True:     # after a kill, the old session's node stands until the session expires
+            self.process = Process(self.java("512m", "kafka.Kafka", properties), self.log)
+            try:
+                self.process.wait_for(self.started, 60)
+                return
+            except RuntimeError as error:
+                if "NodeExists" not in str(error) or time.monotonic() > deadline:
+                    raise
+
+    def __exit__(self, *arguments):
+        if self.alive():
+            self.resume()
+            self.stop()
+        if self.zookeeper is not None:
+            self.zookeeper.end(signal.SIGTERM, 10)
+        super().__exit__(*arguments)
+
+
+class ApacheKafka43(ApacheKafka39):
+    """Apache Kafka 4.3.1 with its own controller in the same process."""
+
+    name = "kafka43"
+    release = "4.3.1"
+    started = re.compile(r"Kafka Server started")
+
+    def java(self, heap, *words):
+        at = pathlib.Path(__file__).parent / "log4j2.properties"
+        return [f"-Dlog4j2.configurationFile=file:{at}" if word.startswith("-Dlog4j.") else word
+                for word in super().java(heap, *words)]
+
+    def start(self):
+        controller = self.zookeeper_port
+        settings = {key: value for key, value in self.settings.items() if key != "broker.id"}
+        properties = self.write_properties("server.properties", {
+            "process.roles": "broker,controller", "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER", "log.dirs": self.data,
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1", **settings})
+        if not self.data.exists():
+            subprocess.run(self.java("128m", "kafka.tools.StorageTool", "format", "-t", "MilenaTestCluster0000w",
+                                     "-c", properties), check=True, stdout=subprocess.DEVNULL)
+        self.process = Process(self.java("512m", "kafka.Kafka", properties), self.log)
+        self.process.wait_for(self.started, 90)
+
+
+KINDS = {kind.name: kind for kind in (Milena, ApacheKafka39, ApacheKafka43)}
+
+
+def make(kind="milena", settings=None, **more):
+    """A broker of a kind, not yet started."""
+    return KINDS[kind](settings, **more)
