@@ -1,0 +1,134 @@
+// LogDirectory: one entry of log.dirs, with everything of it that is not inside a log.
+//
+//     open        takes .lock, reads meta.properties, takes .kafka_cleanshutdown away
+//     load        opens the logs of all partitions, on as many threads as it is given
+//     create      makes a partition's directory and its empty log
+//     retire      renames it to …-delete; purge() removes what has that name
+//     checkpoint  recovery points, high watermarks, log starts, each in its file
+//     close       .kafka_cleanshutdown, when every log was closed without a fault
+//
+// Threads: functions are called one at a time, but create() and retire() may run beside one
+// another for different partitions. All of them block: the disk pool's work.
+//
+// On disk: facts/kafka.md §2.1 to §2.6; names.h, checkpoint.h.
+#pragma once
+
+#include "storage/checkpoint.h"
+#include "storage/file_cache.h"
+#include "storage/log.h"
+#include "storage/names.h"
+
+#include <atomic>
+#include <functional>
+
+namespace storage {
+
+// A partition as a load found it.
+struct LoadedLog {
+    base::TopicPartition at;
+    std::optional<base::Uuid> topic_id;  // From partition.metadata.
+    std::filesystem::path directory;
+    std::unique_ptr<Log> log;            // Null when it could not be loaded:
+    std::optional<Fault> fault;          // corrupt: this partition only; io: the whole directory.
+    base::Offset high_watermark{};       // From the checkpoint, clamped to the log.
+    RecoveryReport report;
+};
+
+class LogDirectory {
+public:
+    // Faults: locked, io, foreign, corrupt (meta.properties); each says which file, and what
+    // to do about it. The directory is made if it is not there.
+    [[nodiscard]] static base::Result<std::unique_ptr<LogDirectory>, Fault> open(
+        Disk& disk, FileCache& files, const std::filesystem::path& path);
+
+    const std::filesystem::path& path() const noexcept { return path_; }
+
+    // What meta.properties said; nothing in a new directory. The broker holds it against
+    // its configuration and its cluster, then claims the directory.
+    const std::optional<Identity>& identity() const noexcept { return identity_; }
+    // Write meta.properties if it is not there. An existing one is left as it is.
+    [[nodiscard]] base::Result<void, Fault> claim(const Identity& identity);
+
+    bool was_clean() const noexcept { return was_clean_; }
+    bool has_partitions() const noexcept { return !partitions_.empty(); }
+    // Directories whose names Apache Kafka would refuse, which are left alone.
+    const std::vector<std::string>& unknown_directories() const noexcept { return unknown_; }
+
+    // What is there, from names and partition.metadata alone; opens no log.
+    struct Found {
+        base::TopicPartition at;
+        std::optional<base::Uuid> topic_id;
+        std::filesystem::path directory;
+    };
+    const std::vector<Found>& partitions() const noexcept { return partitions_; }
+
+    using ConfigOf = std::function<LogConfig(const base::TopicPartition&)>;
+    // Called from several threads at once, while the load runs, for progress lines.
+    using Progress = std::function<void(std::size_t loaded, std::size_t of)>;
+
+    // Open the logs of all partitions, on `threads` threads that end before it returns.
+    // A partition that fails stands in the result with its fault.
+    [[nodiscard]] base::Result<std::vector<LoadedLog>, Fault> load(const ConfigOf& config_of,
+                                                                   std::size_t threads,
+                                                                   std::int64_t now_ms,
+                                                                   std::uint64_t seed,
+                                                                   const Progress& progress = {});
+
+    // Make the directory of a partition, durable when this returns, and its empty log.
+    // Faults: io, no_space; busy when it exists.
+    [[nodiscard]] base::Result<std::unique_ptr<Log>, Fault> create(
+        const base::TopicPartition& at, const std::optional<base::Uuid>& topic_id,
+        const LogConfig& config, std::int64_t now_ms, std::uint64_t seed);
+
+    // Give the directory of a partition the suffix -delete (or -stray), durable when this
+    // returns. The log moves along; readers that hold slices of it go on. `unique` is a
+    // random id. `log` may be null (a partition that failed to load).
+    [[nodiscard]] base::Result<void, Fault> retire(const base::TopicPartition& at, Log* log,
+                                                   const base::Uuid& unique,
+                                                   DirectoryKind kind = DirectoryKind::deleted);
+
+    // Remove all -delete directories that are there. Faults: io.
+    [[nodiscard]] base::Result<std::size_t, Fault> purge();
+
+    // Write partition.metadata into a directory that has none (adopted data).
+    [[nodiscard]] base::Result<void, Fault> set_topic_id(const base::TopicPartition& at,
+                                                         const base::Uuid& id);
+
+    // Write a checkpoint; `file` is one of those that checkpoint.h names. Partitions that
+    // are not listed are forgotten in it.
+    [[nodiscard]] base::Result<void, Fault> checkpoint(const char* file, const Offsets& offsets);
+
+    // What the checkpoint said when the directory was opened; empty when unreadable.
+    const Offsets& high_watermarks() const noexcept { return high_watermarks_; }
+
+    // Sync all of the file system that holds the directory (a flush round above the
+    // flusher's limit).
+    [[nodiscard]] base::Result<void, Fault> sync_everything() { return disk_.sync_everything(path_); }
+
+    // The clean-stop marker. Call it last, only when every log's close() succeeded and the
+    // checkpoints are written.
+    [[nodiscard]] base::Result<void, Fault> mark_clean(std::int64_t broker_epoch);
+
+private:
+    LogDirectory(Disk& disk, FileCache& files, std::filesystem::path path)
+        : disk_(disk), files_(files), path_(std::move(path)) {}
+
+    [[nodiscard]] base::Result<void, Fault> look_around();
+    LoadedLog load_one(const Found& found, const LogConfig& config, std::int64_t now_ms,
+                       std::uint64_t seed) const;
+
+    Disk& disk_;
+    FileCache& files_;
+    std::filesystem::path path_;
+    std::unique_ptr<FileLock> lock_;
+    std::optional<Identity> identity_;
+    bool was_clean_ = false;
+    std::vector<Found> partitions_;
+    std::vector<std::string> unknown_;
+    Offsets recovery_points_;
+    Offsets high_watermarks_;
+    Offsets log_starts_;
+    std::vector<std::string> notes_;  // Checkpoints that could not be read.
+};
+
+}  // namespace storage
