@@ -53,7 +53,7 @@ public:
     bool empty() const noexcept { return count_ == 0; }
 
     // Bytes of the batch if it were finished now without compression.
-    std::size_t size() const noexcept;
+    std::size_t size() const noexcept { return bytes_.size(); }
 
     // The most bytes that `record` adds.
     static std::size_t record_bytes_max(const NewRecord& record) noexcept;
@@ -68,10 +68,12 @@ public:
     std::vector<std::byte> finish();
 
 private:
-    void begin(base::Offset offset, std::int64_t timestamp, std::size_t body_bytes);
+    // Make space for a record and write what comes before its key; `fields_bytes` is what
+    // comes from there on. Returns where the key's length goes.
+    std::byte* begin(base::Offset offset, std::int64_t timestamp, std::size_t fields_bytes);
 
     BatchSettings settings_;
-    std::vector<std::byte> records_;  // Encoded, not compressed.
+    std::vector<std::byte> bytes_;  // Space for the header, then records, not compressed.
     std::int32_t count_ = 0;
     std::int64_t last_offset_;  // base_offset - 1 while empty.
     std::int64_t base_timestamp_ = no_timestamp;

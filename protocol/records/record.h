@@ -14,14 +14,15 @@
 //       value_length   varint   negative: null
 //       value
 //
-// varint and varlong are zig-zag, 7 bits a byte, least bits first, at most 5 and 10 bytes.
+// varint and varlong: varint.h.
 //
 // A records region of a batch is valid if and only if
 //   - it holds exactly record_count records, and no byte after them
 //   - each record's length is consumed exactly by its fields
 //   - header counts and header key lengths are not negative
-//   - base_timestamp + timestamp_delta and base_offset + offset_delta do not overflow,
-//     and the latter is not negative
+//   - offset_delta is not negative, and base_offset + offset_delta is an offset
+//
+// Timestamps may be anything: base_timestamp + timestamp_delta wraps, as in Kafka.
 //
 // Limits: a record takes at least 7 bytes, so record_count is held against the bytes there
 // before anything is done for it. Nothing is allocated in a walk.
@@ -50,7 +51,7 @@ enum class RecordFault {
     bad_varint,       // More bytes than its type has.
     bad_length,       // A record's fields take more or fewer bytes than its length says.
     bad_headers,      // A negative header count or a null header key.
-    bad_offset,       // An offset or timestamp that overflows, or an offset below 0.
+    bad_offset,       // An offset below the base, or that is none.
     bytes_left,       // Bytes after the last record.
     bad_compression,  // The region does not inflate, see InflateFault.
     too_large,        // It inflates to more than the cap.

@@ -1,0 +1,375 @@
+#include "protocol/records/record.h"
+
+#include "protocol/records/batch_builder.h"
+#include "protocol/records/batch_format.h"
+#include "protocol/records/tests/golden.h"
+#include "protocol/records/varint.h"
+#include "protocol/wire/big_endian.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <limits>
+#include <random>
+
+using namespace records;
+using base::Offset;
+using base::ProducerId;
+
+namespace {
+
+// A record that owns what it says, to compare with what was walked.
+struct Model {
+    std::int64_t offset;
+    std::int64_t timestamp;
+    std::optional<std::string> key, value;
+    std::vector<std::pair<std::string, std::optional<std::string>>> headers = {};
+
+    friend bool operator==(const Model&, const Model&) = default;
+};
+
+std::optional<std::string> owned(const std::optional<Bytes>& bytes) {
+    if (!bytes) return std::nullopt;
+    return std::string(text_of(*bytes));
+}
+
+std::optional<Bytes> borrowed(const std::optional<std::string>& text) {
+    if (!text) return std::nullopt;
+    return bytes_of(*text);
+}
+
+Model model_of(const Record& record) {
+    Model model{record.offset.value(), record.timestamp, owned(record.key), owned(record.value)};
+    for (const Header& header : record.headers) {
+        model.headers.emplace_back(header.key, owned(header.value));
+    }
+    return model;
+}
+
+base::Result<std::vector<Model>, RecordFault> read_all(Bytes bytes) {
+    const auto batch = Batch::read(bytes);
+    REQUIRE(batch);
+    Inflater inflater;
+    auto walk = RecordWalk::open(*batch, inflater);
+    if (!walk) return base::Unexpected(walk.error());
+    std::vector<Model> all;
+    while (const Record* record = walk->next()) all.push_back(model_of(*record));
+    if (walk->fault()) return base::Unexpected(*walk->fault());
+    return all;
+}
+
+void append(BatchBuilder& builder, const Model& model) {
+    std::vector<Header> headers;
+    for (const auto& [key, value] : model.headers) headers.push_back({key, borrowed(value)});
+    builder.append_at(Offset(model.offset), {.timestamp = model.timestamp,
+                                             .key = borrowed(model.key),
+                                             .value = borrowed(model.value),
+                                             .headers = headers});
+}
+
+// A batch of `count` records with the encoded `region` in it.
+std::vector<std::byte> batch_around(std::int32_t count, Bytes region) {
+    auto bytes = BatchBuilder().finish();
+    bytes.insert(bytes.end(), region.begin(), region.end());
+    wire::store(std::span(bytes), batch_format::batch_length_at,
+                static_cast<std::int32_t>(bytes.size() - batch_format::length_field_end));
+    wire::store(std::span(bytes), batch_format::record_count_at, count);
+    set_crc(bytes);
+    return bytes;
+}
+
+struct Random {
+    std::mt19937_64 engine;
+
+    explicit Random(std::uint64_t seed) : engine(seed) {}
+
+    std::uint64_t below(std::uint64_t bound) { return engine() % bound; }
+
+    std::string text(std::size_t bytes_max) {
+        std::string made(below(bytes_max + 1), ' ');
+        for (char& c : made) c = static_cast<char>('a' + below(4));
+        return made;
+    }
+
+    std::optional<std::string> text_or_null(std::size_t bytes_max) {
+        if (below(5) == 0) return std::nullopt;
+        return text(bytes_max);
+    }
+
+    std::vector<Model> records(std::int64_t base_offset, bool gaps) {
+        std::vector<Model> made(1 + below(40));
+        auto offset = base_offset - 1;
+        for (Model& model : made) {
+            offset += 1 + static_cast<std::int64_t>(gaps ? below(1000) : 0);
+            model = {offset, static_cast<std::int64_t>(1700000000000 + below(100'000)),
+                     text_or_null(20), text_or_null(below(10) == 0 ? 5000 : 100)};
+            if (below(20) == 0) model.timestamp = no_timestamp;
+            if (below(50) == 0) model.timestamp = std::numeric_limits<std::int64_t>::min();
+            if (below(50) == 0) model.timestamp = std::numeric_limits<std::int64_t>::max();
+            for (auto left = below(4); left > 1; --left) {
+                model.headers.emplace_back(text(10), text_or_null(10));
+            }
+        }
+        return made;
+    }
+};
+
+constexpr std::array all_codecs{Codec::none, Codec::gzip, Codec::snappy, Codec::lz4, Codec::zstd};
+
+}  // namespace
+
+TEST_CASE("the records of a producer's batch are walked with keys, nulls, headers and times") {
+    const auto all = read_all(golden::two_records());
+    REQUIRE(all);
+    CHECK(*all == std::vector<Model>{{0, 1700000000000, "k", "v1", {{"h", "x"}}},
+                                     {1, 1700000000005, std::nullopt, "v2"}});
+}
+
+TEST_CASE("a batch that is built is the one that others build") {
+    BatchBuilder builder;
+    const std::array headers{Header{"h", bytes_of("x")}};
+    builder.append({.timestamp = 1700000000000,
+                    .key = bytes_of("k"),
+                    .value = bytes_of("v1"),
+                    .headers = headers});
+    builder.append({.timestamp = 1700000000005, .value = bytes_of("v2")});
+    CHECK(builder.finish() == golden::two_records());
+}
+
+TEST_CASE("markers that are built are those of Kafka") {
+    for (const auto& [type, bytes] : {std::pair(ControlType::commit, golden::commit_marker()),
+                                      std::pair(ControlType::abort, golden::abort_marker())}) {
+        auto marker = build_marker({.type = type,
+                                    .producer_id = ProducerId(1000),
+                                    .producer_epoch = 0,
+                                    .coordinator_epoch = 3,
+                                    .timestamp = 1700000000000});
+        place(marker, Offset(2), base::LeaderEpoch(0));
+        CHECK(marker == bytes);
+    }
+}
+
+TEST_CASE("a marker tells its type and the epoch of its coordinator") {
+    const auto bytes = golden::abort_marker();
+    const auto batch = Batch::read(bytes);
+    REQUIRE(batch);
+    CHECK(batch->is_control());
+    CHECK(batch->is_transactional());
+    CHECK(batch->base_sequence() == -1);
+    const auto control = read_control(*batch);
+    REQUIRE(control);
+    CHECK(control->is(ControlType::abort));
+    CHECK(control->coordinator_epoch == 3);
+}
+
+TEST_CASE("a control record of an unknown type is read, one that is too short is not") {
+    const auto control = [](Bytes key, std::optional<Bytes> value) {
+        BatchBuilder builder({.control = true});
+        builder.append({.key = key, .value = value});
+        const auto bytes = builder.finish();
+        return read_control(*Batch::read(bytes));
+    };
+    const auto leader_change = test::hex("00000002");
+    const auto commit = test::hex("00000001");
+    CHECK(control(leader_change, std::nullopt)->type == 2);
+    CHECK(control(leader_change, std::nullopt)->coordinator_epoch == -1);
+    CHECK(control(test::hex("000000"), std::nullopt).error() == RecordFault::cut_short);
+    CHECK(control(commit, std::nullopt).error() == RecordFault::cut_short);
+    CHECK(control(commit, test::hex("0000000000")).error() == RecordFault::cut_short);
+    const auto empty = BatchBuilder({.control = true}).finish();
+    CHECK(read_control(*Batch::read(empty)).error() == RecordFault::cut_short);
+}
+
+TEST_CASE("what is built in any codec, with gaps or without, is what is walked") {
+    for (std::uint64_t seed = 0; seed < 200; ++seed) {
+        CAPTURE(seed);
+        Random random(seed);
+        const auto codec = all_codecs[random.below(all_codecs.size())];
+        const auto base_offset = static_cast<std::int64_t>(random.below(1'000'000));
+        const bool gaps = random.below(2) == 0;
+        const auto wanted = random.records(base_offset, gaps);
+        BatchBuilder builder({.codec = codec, .base_offset = Offset(base_offset)});
+        for (const Model& model : wanted) append(builder, model);
+        const auto bytes = builder.finish();
+        CHECK(builder.empty());
+
+        const auto batch = Batch::read(bytes);
+        REQUIRE(batch);
+        CHECK(batch->codec() == codec);
+        CHECK(batch->last_offset().value() == wanted.back().offset);
+        const auto got = read_all(bytes);
+        REQUIRE(got);
+        CHECK(*got == wanted);
+
+        Inflater inflater;
+        const auto region = inflater.inflate(codec, batch->records());
+        REQUIRE(region);
+        const auto found =
+            validate_records(*region, batch->record_count(), batch->base_timestamp());
+        REQUIRE(found);
+        std::int64_t most = no_timestamp, least = no_timestamp;
+        std::int32_t most_at = -1, null_keys = 0;
+        bool in_row = true;
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+            const auto time = wanted[i].timestamp;
+            if (time > most) {
+                most = time;
+                most_at = static_cast<std::int32_t>(i);
+            }
+            if (time != no_timestamp && (least == no_timestamp || time < least)) least = time;
+            null_keys += !wanted[i].key;
+            in_row = in_row && wanted[i].offset - base_offset == static_cast<std::int64_t>(i);
+        }
+        CHECK(found->max_timestamp == most);
+        CHECK(batch->max_timestamp() == most);
+        CHECK(found->max_timestamp_index == most_at);
+        CHECK(found->min_timestamp == least);
+        CHECK(found->null_keys == null_keys);
+        CHECK(found->offsets_in_row == in_row);
+    }
+}
+
+TEST_CASE("with append time every record has the time of its batch") {
+    BatchBuilder builder({.append_time = 1800000000000});
+    builder.append({.timestamp = 5, .value = bytes_of("a")});
+    builder.append({.timestamp = 9, .value = bytes_of("b")});
+    const auto all = read_all(builder.finish());
+    REQUIRE(all);
+    CHECK(all->at(0).timestamp == 1800000000000);
+    CHECK(all->at(1).timestamp == 1800000000000);
+}
+
+TEST_CASE("a batch without records keeps its offsets and producer") {
+    BatchBuilder builder({.codec = Codec::zstd,
+                          .base_offset = Offset(10),
+                          .producer_id = ProducerId(4),
+                          .producer_epoch = 1,
+                          .base_sequence = 20});
+    builder.end_at(Offset(14));
+    const auto bytes = builder.finish();
+    CHECK(bytes.size() == batch_format::header_bytes);
+    const auto batch = Batch::read(bytes);
+    REQUIRE(batch);
+    CHECK(batch->codec() == Codec::none);
+    CHECK(batch->last_offset() == Offset(14));
+    CHECK(batch->last_sequence() == 24);
+    CHECK(batch->record_count() == 0);
+    CHECK(read_all(bytes)->empty());
+}
+
+TEST_CASE("records that lie about their lengths, counts and headers are refused") {
+    struct Row {
+        const char* records;
+        std::int32_t count;
+        RecordFault fault;
+    };
+    // length, attributes, time delta, offset delta, key, value, headers
+    const Row rows[] = {
+        {"0c 00 00 00 01 01 00", 2, RecordFault::cut_short},      // One record, two declared.
+        {"0c 00 00 00 01 01 00", 0, RecordFault::bytes_left},     // One record, none declared.
+        {"0c 00 00 00 01 01 00 00", 1, RecordFault::bytes_left},  // A byte too many.
+        {"0e 00 00 00 01 01 00", 1, RecordFault::cut_short},      // Longer than what is there.
+        {"0e 00 00 00 01 01 00 00", 1, RecordFault::bad_length},  // Longer than its fields.
+        {"0a 00 00 00 01 01 00", 1, RecordFault::bad_varint},     // Shorter than its fields.
+        {"01 00 00 00 01 01 00", 1, RecordFault::bad_length},     // Length -1.
+        {"00 00 00 00 01 01 00", 1, RecordFault::bad_length},     // Length 0.
+        {"ff ff ff ff ff 7f 00", 1, RecordFault::bad_varint},     // Length of six bytes.
+        {"0c 00 00 01 01 01 00", 1, RecordFault::bad_offset},     // Offset delta -1.
+        {"0c 00 00 00 10 01 00", 1, RecordFault::bad_length},     // Key of 8 bytes.
+        {"0c 00 00 00 01 10 00", 1, RecordFault::bad_length},     // Value of 8 bytes.
+        {"14 00 00 00 fe ff ff ff 0f 01 00", 1, RecordFault::bad_length},  // Key of 2^31 - 1.
+        {"0c 00 00 00 01 01 01", 1, RecordFault::bad_headers},             // -1 headers.
+        {"0c 00 00 00 01 01 02", 1, RecordFault::bad_headers},             // One header, not there.
+        {"14 00 00 00 01 01 fe ff ff ff 0f", 1, RecordFault::bad_headers},  // 2^31 - 1 headers.
+        {"10 00 00 00 01 01 02 01 01", 1, RecordFault::bad_headers},  // Header with a null key.
+        {"10 00 00 00 01 01 02 02 01", 1,
+         RecordFault::bad_varint},  // Its value's length is missing.
+        {"20 00 ff ff ff ff ff ff ff ff ff 7f 00 01 01 00 00", 1, RecordFault::bad_varint},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.records);
+        const auto region = test::hex(row.records);
+        const auto found = validate_records(region, row.count, 0);
+        REQUIRE_FALSE(found.has_value());
+        CHECK(found.error() == row.fault);
+        const auto walked = read_all(batch_around(row.count, region));
+        REQUIRE_FALSE(walked.has_value());
+        CHECK(walked.error() == row.fault);
+    }
+}
+
+TEST_CASE("a count of records that the bytes cannot hold is refused before the walk") {
+    const auto bytes =
+        batch_around(std::numeric_limits<std::int32_t>::max(), test::hex("0c00000001010000"));
+    CHECK(read_all(bytes).error() == RecordFault::cut_short);
+}
+
+TEST_CASE("an offset above the largest is refused") {
+    auto bytes = golden::two_records();
+    wire::store(std::span(bytes), batch_format::last_offset_delta_at, std::int32_t{0});
+    set_crc(bytes);
+    place(bytes, Offset(std::numeric_limits<std::int64_t>::max()), base::LeaderEpoch(0));
+    CHECK(read_all(bytes).error() == RecordFault::bad_offset);
+}
+
+TEST_CASE("walk and validation agree on records with any byte changed, and neither reads outside") {
+    std::size_t refused = 0;
+    for (const auto codec : {Codec::none, Codec::gzip, Codec::snappy, Codec::lz4, Codec::zstd}) {
+        Random random(7);
+        BatchBuilder builder({.codec = codec});
+        for (const Model& model : random.records(0, false)) append(builder, model);
+        const auto good = builder.finish();
+        for (std::size_t at = batch_format::header_bytes; at < good.size(); ++at) {
+            auto bytes = good;
+            bytes[at] ^= static_cast<std::byte>(1 + random.below(255));
+            REQUIRE_FALSE(Batch::read(bytes));
+            set_crc(bytes);
+            const auto batch = Batch::read(bytes);
+            REQUIRE(batch);
+            Inflater inflater;
+            const auto region = inflater.inflate(codec, batch->records());
+            const auto walked = read_all(bytes);
+            if (!region) {
+                CHECK_FALSE(walked);
+                ++refused;
+                continue;
+            }
+            const auto found =
+                validate_records(*region, batch->record_count(), batch->base_timestamp());
+            CHECK(found.has_value() == walked.has_value());
+            refused += !found;
+        }
+    }
+    CHECK(refused > 100);
+}
+
+TEST_CASE("numbers of every length are written as short as they can be and read back") {
+    const auto round = [](auto value) {
+        std::array<std::byte, 10> bytes{};
+        std::byte* end = put_varint(bytes.data(), value);
+        const auto size = static_cast<std::size_t>(end - bytes.data());
+        CHECK(size == varint_bytes(value));
+        Cursor in(std::span<const std::byte>(bytes).first(size));
+        decltype(value) read = 0;
+        CHECK(in.varint(read));
+        CHECK(read == value);
+        CHECK(in.left() == 0);
+        for (std::size_t cut = 0; cut < size; ++cut) {
+            Cursor shorter(std::span<const std::byte>(bytes).first(cut));
+            CHECK_FALSE(shorter.varint(read));
+        }
+    };
+    for (unsigned bit = 0; bit < 64; ++bit) {
+        const auto value = static_cast<std::int64_t>(std::uint64_t{1} << bit);
+        for (const std::int64_t near : {value - 1 - (bit == 63), value, -(value + (bit == 63))}) {
+            round(near);
+            if (bit < 31) round(static_cast<std::int32_t>(near));
+        }
+    }
+    round(std::numeric_limits<std::int32_t>::min());
+    round(std::numeric_limits<std::int32_t>::max());
+    CHECK(varint_bytes(std::int32_t{63}) == 1);
+    CHECK(varint_bytes(std::int32_t{64}) == 2);
+    CHECK(varint_bytes(std::int32_t{-64}) == 1);
+    CHECK(varint_bytes(std::int32_t{-65}) == 2);
+}
