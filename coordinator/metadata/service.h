@@ -66,16 +66,16 @@ struct Follower {
 class MetadataService {
 public:
     struct Settings {
-        std::string directory;  // Of journal and snapshots; it exists.
-        std::function<std::int64_t()> wall_ms;       // Milliseconds since 1970.
-        std::function<std::int64_t()> monotonic_ms;  // For expiry.
+        std::string directory;                             // Of journal and snapshots; it exists.
+        std::function<std::int64_t()> wall_ms;             // Milliseconds since 1970.
+        std::function<std::int64_t()> monotonic_ms;        // For expiry.
         std::function<void(std::span<std::byte>)> random;  // Fills with what nobody can guess.
         std::function<void(std::string)> on_failure = {};  // Says why the service ended.
         std::function<void(std::string)> log = {};         // One line for people.
         std::int32_t tick_ms = 2000;
         std::int32_t session_timeout_min_ms = 4000;
         std::int32_t session_timeout_max_ms = 60000;
-        std::uint64_t snapshot_every_bytes = 16u << 20;    // Of journal since the last one.
+        std::uint64_t snapshot_every_bytes = 16u << 20;  // Of journal since the last one.
     };
 
     // Recover what the directory holds and start. The error is one line for people with file

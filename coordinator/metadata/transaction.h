@@ -58,12 +58,13 @@ struct SessionClosed {  // And with it all its ephemeral nodes.
     friend bool operator==(const SessionClosed&, const SessionClosed&) = default;
 };
 
-using Change = std::variant<NodeCreated, NodeDeleted, DataSet, AclSet, SessionCreated, SessionClosed>;
+using Change =
+    std::variant<NodeCreated, NodeDeleted, DataSet, AclSet, SessionCreated, SessionClosed>;
 
 struct Transaction {
-    Zxid zxid;              // That of the transaction before it, plus one.
+    Zxid zxid;  // That of the transaction before it, plus one.
     std::int64_t time_ms = 0;
-    SessionId session;      // Whose change it is; the owner of the ephemerals it creates.
+    SessionId session;  // Whose change it is; the owner of the ephemerals it creates.
     std::vector<Change> changes;
 
     friend bool operator==(const Transaction&, const Transaction&) = default;

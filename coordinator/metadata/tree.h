@@ -25,6 +25,7 @@
 // and the initial tree are theirs.
 #pragma once
 
+#include "coordinator/metadata/acl_table.h"
 #include "coordinator/metadata/transaction.h"
 #include "coordinator/metadata/znode.h"
 
@@ -40,7 +41,14 @@
 
 namespace coordinator {
 
-enum class EventType : std::int8_t { created = 1, deleted = 2, data_changed = 3, children_changed = 4 };
+class TreeImage;
+
+enum class EventType : std::int8_t {
+    created = 1,
+    deleted = 2,
+    data_changed = 3,
+    children_changed = 4
+};
 
 // What a transaction did to one node, in the order in which watches fire: a node before its
 // parent's children_changed.
@@ -129,15 +137,35 @@ public:
     std::size_t node_count() const noexcept { return node_count_; }  // With "/".
 
 private:
+    struct Meta;
     struct Node;
     class Draft;
     friend class TreeImage;
+    friend class TreeLoader;
+
+    const Node* find(std::string_view path) const;
+    Node* find(std::string_view path);
+    Node& add(std::string_view path, NodeKind kind);
+    [[nodiscard]] base::Result<const Node*, ZkError> readable(std::string_view path,
+                                                              std::int32_t permissions,
+                                                              const Caller& caller) const;
+
+    // Each is one change carried out; they add to `events` what watches want to know.
+    void create(const NodeCreated& created, const Transaction& by, std::vector<Event>& events);
+    void remove(const std::string& path, Zxid zxid, std::vector<Event>& events);
+    void set_data(const DataSet& set, const Transaction& by, std::vector<Event>& events);
+    void set_acl(const AclSet& set);
+    void close_session(SessionId session, Zxid zxid, std::vector<Event>& events);
 
     std::unique_ptr<Node> root_;
+    AclTable acls_;
     std::map<SessionId, Session> sessions_;
+    std::set<std::string, std::less<>> containers_;  // Paths, for decide_reap.
+    std::set<std::string, std::less<>> ttl_nodes_;
     Zxid last_zxid_;
     SessionId last_session_;  // The highest id ever given.
     std::size_t node_count_ = 0;
+    TreeImage* image_ = nullptr;  // Wants to see a node before it changes.
 };
 
 }  // namespace coordinator

@@ -19,7 +19,7 @@
 
 namespace coordinator {
 
-using Zxid = base::Strong<std::int64_t, struct ZxidTag>;            // Of one transaction; 0: none yet.
+using Zxid = base::Strong<std::int64_t, struct ZxidTag>;  // Of one transaction; 0: none yet.
 using SessionId = base::Strong<std::int64_t, struct SessionIdTag>;  // 0: no session.
 using Password = std::array<std::byte, 16>;
 
@@ -83,17 +83,17 @@ enum class NodeKind : std::int8_t { persistent = 0, ephemeral = 1, container = 2
 
 // As a client sees it; 68 bytes on the wire.
 struct Stat {
-    Zxid czxid;                        // Of its creation.
-    Zxid mzxid;                        // Of its last setData.
-    std::int64_t ctime = 0;            // Milliseconds since 1970.
+    Zxid czxid;              // Of its creation.
+    Zxid mzxid;              // Of its last setData.
+    std::int64_t ctime = 0;  // Milliseconds since 1970.
     std::int64_t mtime = 0;
-    std::int32_t version = 0;          // Number of setData.
-    std::int32_t cversion = 0;         // Children created plus children deleted.
-    std::int32_t aversion = 0;         // Number of setACL.
-    SessionId ephemeral_owner;         // 0 unless the node is ephemeral.
+    std::int32_t version = 0;   // Number of setData.
+    std::int32_t cversion = 0;  // Children created plus children deleted.
+    std::int32_t aversion = 0;  // Number of setACL.
+    SessionId ephemeral_owner;  // 0 unless the node is ephemeral.
     std::int32_t data_length = 0;
     std::int32_t num_children = 0;
-    Zxid pzxid;                        // Of the last creation or deletion of a child.
+    Zxid pzxid;  // Of the last creation or deletion of a child.
 
     friend bool operator==(const Stat&, const Stat&) = default;
 };
@@ -105,9 +105,9 @@ struct Create {
     std::string path;
     Data data = {};
     NodeKind kind = NodeKind::persistent;
-    bool sequential = false;       // Ten digits are put behind the path.
-    bool with_parents = false;     // Ours only: missing parents are made, persistent, with null data.
-    std::int64_t ttl_ms = 0;       // For NodeKind::ttl.
+    bool sequential = false;    // Ten digits are put behind the path.
+    bool with_parents = false;  // Ours only: missing parents are made, persistent, with null data.
+    std::int64_t ttl_ms = 0;    // For NodeKind::ttl.
     Acl acl = open_acl();
 };
 
