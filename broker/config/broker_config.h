@@ -56,6 +56,15 @@ struct ConfigEntry {
 
 class TopicConfig;
 
+// One key with a wrong value, or one that contradicts others.
+struct ConfigFault {
+    std::string_view key;  // Of a table.
+    std::string text;
+};
+
+// What the values contradict among one another. Each for itself is right.
+std::vector<ConfigFault> contradictions(const BrokerValues& values, bool is_kraft);
+
 class BrokerConfig : public BrokerValues {
 public:
     // Requires keys and values that load_config has accepted. Use load_config.
@@ -68,6 +77,10 @@ public:
         const ConfigMap& cluster_default, const ConfigMap& this_broker,
         std::vector<std::string>* complaints = nullptr) const;
 
+    // The same broker with one more static value, as if the file had said so: the number
+    // that meta.properties or the cluster gave a broker without broker.id.
+    std::shared_ptr<const BrokerConfig> with_static(std::string_view key, std::string value) const;
+
     // PLAINTEXT and names mapped to it, in the order of the file; never empty. Listeners of
     // a KRaft controller are left out.
     const std::vector<Listener>& endpoints() const noexcept { return endpoints_; }
@@ -75,15 +88,23 @@ public:
     // Name of the listener that other brokers use. It is one of endpoints().
     const std::string& inter_broker_listener() const noexcept { return inter_broker_listener_; }
 
+    // Folders of log.dirs, or of log.dir when that is not set; never empty.
+    std::vector<std::string> data_dirs() const;
+
     // What a topic without configurations of its own has.
     const std::shared_ptr<const TopicConfig>& topic_defaults() const noexcept { return topic_defaults_; }
 
     // The value in force under `name`, or none when it is null or the key unknown.
     std::optional<std::string> value(std::string_view name) const;
 
+    // The value that somebody gave this very key, dynamic before static; or none.
+    std::optional<std::string> set_value(std::string_view name) const;
+
     // Every listed key and every key that somebody set, in alphabetical order.
     std::vector<ConfigEntry> describe() const;
-    // Synonyms of one broker key that have a value, best first; the first is in force.
+    // The dynamic values of the whole cluster alone: resource "" of DescribeConfigs.
+    std::vector<ConfigEntry> describe_cluster_default() const;
+    // What gives, or would give, the broker key its value: by source, the strongest first.
     std::vector<ConfigSynonym> synonyms(std::string_view name) const;
 
     const ConfigMap& statics() const noexcept { return statics_; }
@@ -92,7 +113,7 @@ public:
 
 private:
     BrokerConfig(ConfigMap statics, ConfigMap cluster, ConfigMap broker);
-    void derive();
+    ConfigEntry describe_key(std::string_view name, const KeyDefinition* key) const;
 
     ConfigMap statics_;
     ConfigMap dynamic_cluster_;

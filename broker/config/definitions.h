@@ -50,11 +50,13 @@ struct KeyDefinition {
     ConfigImportance importance{};
     ConfigUpdate update{};  // Of a topic key: cluster_wide, always.
     bool works = false;     // False: accepted, without effect here.
+    bool refused = false;   // Any value but the default would be a promise that is not kept.
+    bool fixed = false;     // `update` is Apache Kafka's; here it is read at the start only.
     bool listed = false;    // DescribeConfigs names it even when nobody set it.
     // Broker table: keys that give this one's value when it is not set, best first
     // (log.retention.minutes, log.retention.hours for log.retention.ms).
     // Topic table: the broker keys below this topic key, best first.
-    std::span<const std::string_view> synonyms;
+    std::span<const std::string_view> synonyms{};
     std::string_view documentation;
 
     bool sensitive() const noexcept { return type == ConfigType::password; }

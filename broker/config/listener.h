@@ -60,4 +60,20 @@ struct EndPoint {
 // The fault is a sentence for people: what is wrong and what would be right.
 [[nodiscard]] base::Result<EndPoint, std::string> parse_end_point(std::string_view text);
 
+// What the keys of listeners come to, taken together.
+struct ListenerPlan {
+    struct Fault {
+        std::string_view key;  // Of broker.table.
+        std::string text;
+    };
+
+    std::vector<Listener> endpoints;
+    std::string inter_broker;
+    std::vector<Fault> faults;       // Of all the keys; with any, the rest is worth nothing.
+    std::vector<std::string> notes;  // Listeners of a KRaft controller that are not opened.
+};
+
+struct BrokerValues;
+ListenerPlan plan_listeners(const BrokerValues& values);
+
 }  // namespace broker
