@@ -41,7 +41,8 @@ inline constexpr std::string_view preferred_replica_election = "/admin/preferred
 inline constexpr std::string_view isr_changes = "/isr_change_notification";
 inline constexpr std::string_view isr_change_prefix = "/isr_change_notification/isr_change_";
 inline constexpr std::string_view log_dir_events = "/log_dir_event_notification";
-inline constexpr std::string_view log_dir_event_prefix = "/log_dir_event_notification/log_dir_event_";
+inline constexpr std::string_view log_dir_event_prefix =
+    "/log_dir_event_notification/log_dir_event_";
 inline constexpr std::string_view producer_id_block = "/latest_producer_id_block";
 inline constexpr std::string_view feature = "/feature";
 
@@ -89,8 +90,8 @@ std::optional<base::Uuid> parse_uuid(std::string_view text);
 
 // /brokers/ids/N
 struct Endpoint {
-    std::string listener;           // "PLAINTEXT", "EXTERNAL".
-    std::string host;               // Without the brackets of an IPv6 literal.
+    std::string listener;  // "PLAINTEXT", "EXTERNAL".
+    std::string host;      // Without the brackets of an IPv6 literal.
     std::int32_t port = 0;
     std::string security_protocol;  // "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL".
 
