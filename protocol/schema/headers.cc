@@ -41,7 +41,8 @@ RequestHeader read_request_header(wire::Reader& reader) {
 }
 
 void write_request_header(wire::Writer& writer, const RequestHeader& header) {
-    header.write(writer, request_header_version(header.request_api_key, header.request_api_version));
+    header.write(writer,
+                 request_header_version(header.request_api_key, header.request_api_version));
 }
 
 ResponseHeader read_response_header(wire::Reader& reader, std::int16_t api_key,

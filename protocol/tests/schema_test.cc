@@ -45,8 +45,7 @@ TEST_CASE("the records of committed offsets are Kafka's, byte for byte") {
     value.leader_epoch = base::LeaderEpoch(7);
     value.metadata = "meta";
     value.commit_timestamp = 1700000000000;
-    const auto value_bytes =
-        hex("0003000000000000002a0000000700046d6574610000018bcfe56800");
+    const auto value_bytes = hex("0003000000000000002a0000000700046d6574610000018bcfe56800");
     CHECK(encode_value(value, 3) == value_bytes);
     CHECK(decode_value<OffsetCommitValue>(value_bytes) == value);
 }
@@ -70,9 +69,9 @@ TEST_CASE("the records of groups and transactions are Kafka's, byte for byte") {
     orders.topic = "orders";
     orders.partition_ids = {base::PartitionIndex(3)};
     value.transaction_partitions->push_back(orders);
-    const auto bytes = hex(
-        "000000000000000003e800000000ea60010000000100066f7264657273000000010000000300"
-        "00018bcfe568000000018bcfe56800");
+    const auto bytes =
+        hex("000000000000000003e800000000ea60010000000100066f7264657273000000010000000300"
+            "00018bcfe568000000018bcfe56800");
     CHECK(encode_value(value, 0) == bytes);
     CHECK(decode_value<TransactionLogValue>(bytes) == value);
 }
