@@ -55,3 +55,27 @@ node_packages() {
 with_broker() {
     python3 "$harness/with_broker.py" "$@"
 }
+
+# counted COMMAND...: run it, add its last "N passed, N failed" up; finish: print the sums.
+all_passed=0 all_failed=0
+counted() {
+    local line
+    while IFS= read -r line; do
+        if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+            all_passed=$((all_passed + BASH_REMATCH[1])) all_failed=$((all_failed + BASH_REMATCH[2]))
+        else
+            printf '%s\n' "$line"
+        fi
+    done < <("$@" 2>&1)
+}
+finish() {
+    [ $((all_passed + all_failed)) -gt 0 ] || all_failed=1
+    echo "$all_passed passed, $all_failed failed"
+    [ "$all_failed" = 0 ]
+}
+
+# go_program: compile this folder's main.go to $cache/check. go.mod and go.sum pin every version.
+go_program() {
+    export GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
+    timed "go build" go build -o "$cache/check" .
+}

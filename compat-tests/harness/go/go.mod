@@ -1,0 +1,3 @@
+module milena.test/checks
+
+go 1.22
