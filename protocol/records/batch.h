@@ -67,7 +67,7 @@ public:
     std::int64_t max_timestamp() const noexcept;
 
     base::ProducerId producer_id() const noexcept;
-    bool has_producer_id() const noexcept { return producer_id().value() != no_producer_id; }
+    bool has_producer_id() const noexcept { return producer_id().value() > no_producer_id; }
     std::int16_t producer_epoch() const noexcept;
     std::int32_t base_sequence() const noexcept;
 

@@ -69,4 +69,11 @@ void partial_entry(std::size_t bytes, std::vector<std::byte>& out);
                                                           ConvertScratch& scratch,
                                                           std::vector<std::byte>& out);
 
+// The core of recompress(): the batch of `batch`'s header around `records`, which are inflated.
+// Faults: too_large.
+[[nodiscard]] base::Result<void, ConvertFault> with_codec(const Batch& batch, Bytes records,
+                                                          Codec codec, std::optional<int> level,
+                                                          Deflater& deflater,
+                                                          std::vector<std::byte>& out);
+
 }  // namespace records

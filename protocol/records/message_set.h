@@ -16,16 +16,18 @@
 // A message is valid if and only if
 //   - message_size is at least the format's least, and as many bytes are there
 //   - magic is 0 or 1, crc matches, the codec is at most 3 (zstd came with format 2)
-//   - key and value fill the rest exactly; -1 is the only negative length
+//   - key and value fill the rest exactly
 //
 // A wrapper (codec not 0) is valid if and only if besides
 //   - its value is not null and inflates to at least one message and nothing else
 //   - the inner messages are valid, of the wrapper's magic, and not wrappers themselves
-//   - format 1: its offset is 0, or at least the last inner offset; no inner offset is negative
+//   - format 1: its offset is 0, or at least the last inner offset
 //
 // Offsets inside a wrapper: format 0 has them absolute; in format 1 they count from the
 // base, which is the wrapper's offset less the last inner one. A wrapper at offset 0 from an
 // old producer has base 0. A LogAppendTime wrapper gives its timestamp to all inside.
+// Offsets from producers mean nothing (some send -1 everywhere), so they are not judged more
+// than that.
 //
 // Source: https://kafka.apache.org/documentation/#messageset
 #pragma once
@@ -137,6 +139,10 @@ private:
     Record record_;
 };
 
+// Take the message at the front of `messages` off. Nothing at the end, and before a message that
+// is cut short, of which Kafka has it that it is not there. Faults as Message::read.
+[[nodiscard]] base::Result<std::optional<Message>, MessageFault> take_message(Bytes& messages);
+
 // Put a message at the end of `out`. `attributes` are as on the wire. Requires magic 0 or 1.
 void append_message(std::vector<std::byte>& out, std::int8_t magic, base::Offset offset,
                     std::int8_t attributes, std::int64_t timestamp, std::optional<Bytes> key,
@@ -161,7 +167,7 @@ struct Entry {
     std::int64_t max_timestamp;  // ms; -1 in format 0 and for none.
     Codec codec;
 
-    // Nothing for a wrapper, whose first offset only its content tells: deep_first_offset().
+    // Nothing for a wrapper, whose first offset its content tells: deep_first_offset().
     std::optional<base::Offset> first_offset;
 };
 

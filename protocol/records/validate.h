@@ -34,8 +34,11 @@ struct ProduceRules {
     TimestampType timestamp_type = TimestampType::create_time;  // message.timestamp.type
     std::int64_t timestamp_before_ms_max = std::numeric_limits<std::int64_t>::max();
     std::int64_t timestamp_after_ms_max = 3600000;
-    bool compacted = false;           // cleanup.policy has compact: keys are needed.
-    bool validate_compressed = true;  // milena.produce.validate.compressed
+    bool compacted = false;  // cleanup.policy has compact: keys are needed.
+
+    // milena.produce.validate.compressed. Without it compressed batches of format 2 that keep
+    // their codec, on topics that need no keys, are not inflated: their headers are believed.
+    bool validate_compressed = true;
     std::size_t inflated_bytes_max = records::inflated_bytes_max;
 };
 
@@ -66,14 +69,15 @@ struct Rejection {
 // More than that many offenders are not listed: the answer would be larger than the request.
 constexpr std::size_t record_errors_max = 1000;
 
-// A batch to append.
+// A batch to append. Without bytes there is nothing to append: an empty set of messages of
+// a Produce below version 3, which Kafka answers without error and with base offset -1.
 struct Accepted {
     std::span<std::byte> bytes;      // In the payload, or in `rebuilt`. Writable.
     std::vector<std::byte> rebuilt;  // Empty if the payload's own bytes are appended.
     std::int32_t record_count = 0;
     std::int32_t last_offset_delta = 0;
     std::int64_t max_timestamp = no_timestamp;
-    std::int32_t max_timestamp_delta = 0;  // Offset of the record that has it, from the base.
+    std::int32_t max_timestamp_delta = 0;  // Offset of the first record that has it, from the base.
     std::int64_t log_append_time = no_timestamp;  // Of the answer: -1 if CreateTime.
     base::ProducerId producer_id = base::ProducerId(no_producer_id);
     std::int16_t producer_epoch = no_producer_epoch;
@@ -87,6 +91,7 @@ struct Accepted {
     Accepted(const Accepted&) = delete;
     Accepted& operator=(const Accepted&) = delete;
 
+    // Requires bytes.
     Batch batch() const { return *Batch::view(bytes); }
 };
 

@@ -3,6 +3,7 @@
 #include "protocol/records/batch_builder.h"
 #include "protocol/records/batch_format.h"
 #include "protocol/records/tests/golden.h"
+#include "protocol/records/tests/model.h"
 #include "protocol/records/varint.h"
 #include "protocol/wire/big_endian.h"
 
@@ -15,57 +16,13 @@
 using namespace records;
 using base::Offset;
 using base::ProducerId;
+using test::all_codecs;
+using test::append;
+using test::Model;
+using test::Random;
+using test::read_all;
 
 namespace {
-
-// A record that owns what it says, to compare with what was walked.
-struct Model {
-    std::int64_t offset;
-    std::int64_t timestamp;
-    std::optional<std::string> key, value;
-    std::vector<std::pair<std::string, std::optional<std::string>>> headers = {};
-
-    friend bool operator==(const Model&, const Model&) = default;
-};
-
-std::optional<std::string> owned(const std::optional<Bytes>& bytes) {
-    if (!bytes) return std::nullopt;
-    return std::string(text_of(*bytes));
-}
-
-std::optional<Bytes> borrowed(const std::optional<std::string>& text) {
-    if (!text) return std::nullopt;
-    return bytes_of(*text);
-}
-
-Model model_of(const Record& record) {
-    Model model{record.offset.value(), record.timestamp, owned(record.key), owned(record.value)};
-    for (const Header& header : record.headers) {
-        model.headers.emplace_back(header.key, owned(header.value));
-    }
-    return model;
-}
-
-base::Result<std::vector<Model>, RecordFault> read_all(Bytes bytes) {
-    const auto batch = Batch::read(bytes);
-    REQUIRE(batch);
-    Inflater inflater;
-    auto walk = RecordWalk::open(*batch, inflater);
-    if (!walk) return base::Unexpected(walk.error());
-    std::vector<Model> all;
-    while (const Record* record = walk->next()) all.push_back(model_of(*record));
-    if (walk->fault()) return base::Unexpected(*walk->fault());
-    return all;
-}
-
-void append(BatchBuilder& builder, const Model& model) {
-    std::vector<Header> headers;
-    for (const auto& [key, value] : model.headers) headers.push_back({key, borrowed(value)});
-    builder.append_at(Offset(model.offset), {.timestamp = model.timestamp,
-                                             .key = borrowed(model.key),
-                                             .value = borrowed(model.value),
-                                             .headers = headers});
-}
 
 // A batch of `count` records with the encoded `region` in it.
 std::vector<std::byte> batch_around(std::int32_t count, Bytes region) {
@@ -77,44 +34,6 @@ std::vector<std::byte> batch_around(std::int32_t count, Bytes region) {
     set_crc(bytes);
     return bytes;
 }
-
-struct Random {
-    std::mt19937_64 engine;
-
-    explicit Random(std::uint64_t seed) : engine(seed) {}
-
-    std::uint64_t below(std::uint64_t bound) { return engine() % bound; }
-
-    std::string text(std::size_t bytes_max) {
-        std::string made(below(bytes_max + 1), ' ');
-        for (char& c : made) c = static_cast<char>('a' + below(4));
-        return made;
-    }
-
-    std::optional<std::string> text_or_null(std::size_t bytes_max) {
-        if (below(5) == 0) return std::nullopt;
-        return text(bytes_max);
-    }
-
-    std::vector<Model> records(std::int64_t base_offset, bool gaps) {
-        std::vector<Model> made(1 + below(40));
-        auto offset = base_offset - 1;
-        for (Model& model : made) {
-            offset += 1 + static_cast<std::int64_t>(gaps ? below(1000) : 0);
-            model = {offset, static_cast<std::int64_t>(1700000000000 + below(100'000)),
-                     text_or_null(20), text_or_null(below(10) == 0 ? 5000 : 100)};
-            if (below(20) == 0) model.timestamp = no_timestamp;
-            if (below(50) == 0) model.timestamp = std::numeric_limits<std::int64_t>::min();
-            if (below(50) == 0) model.timestamp = std::numeric_limits<std::int64_t>::max();
-            for (auto left = below(4); left > 1; --left) {
-                model.headers.emplace_back(text(10), text_or_null(10));
-            }
-        }
-        return made;
-    }
-};
-
-constexpr std::array all_codecs{Codec::none, Codec::gzip, Codec::snappy, Codec::lz4, Codec::zstd};
 
 }  // namespace
 
