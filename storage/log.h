@@ -321,6 +321,7 @@ public:
     std::uint64_t size_bytes() const noexcept { return size_bytes_; }
     std::uint64_t unflushed_bytes() const noexcept { return unflushed_bytes_; }
     std::size_t segment_count() const noexcept { return segments_.size(); }
+    base::Offset first_base() const noexcept { return segments_.front()->base(); }
     base::Offset active_base() const noexcept { return segments_.back()->base(); }
     std::filesystem::path directory() const;
     const LogConfig& config() const noexcept { return config_; }

@@ -62,7 +62,9 @@ public:
     };
     const std::vector<Found>& partitions() const noexcept { return partitions_; }
 
-    using ConfigOf = std::function<LogConfig(const base::TopicPartition&)>;
+    // The configuration of a partition's log; nothing for one that is not to be opened: its
+    // directory is left as it is and stands not in the result.
+    using ConfigOf = std::function<std::optional<LogConfig>(const base::TopicPartition&)>;
     // Called from several threads at once, while the load runs, for progress lines.
     using Progress = std::function<void(std::size_t loaded, std::size_t of)>;
 

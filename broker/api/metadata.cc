@@ -1,0 +1,137 @@
+// Metadata: which topics and brokers there are, and who leads which partition.
+//
+// Names that clients ask for and that may be created are created in the background; the
+// client is told LEADER_NOT_AVAILABLE and asks again, as with Apache Kafka.
+//
+// Source: facts/kafka.md §6.4.
+
+#include "broker/api/endpoint.h"
+#include "broker/api/handlers.h"
+
+namespace broker {
+
+using base::BrokerId;
+using protocol::ErrorCode;
+using protocol::MetadataRequest;
+using protocol::MetadataResponse;
+
+namespace {
+
+MetadataResponse::Topic describe(const RequestContext& context, const ClusterImage& image, const TopicImage& topic,
+                                 bool with_operations) {
+    MetadataResponse::Topic answer;
+    answer.name = wire::Text(topic.name);
+    answer.topic_id = topic.id;
+    answer.is_internal = topic.is_internal;
+    answer.partitions.reserve(topic.partitions.size());
+    for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
+        const PartitionImage& partition = topic.partitions[i];
+        auto& each = answer.partitions.emplace_back();
+        each.partition_index = base::PartitionIndex(static_cast<std::int32_t>(i));
+        each.leader_id = partition.leader;
+        each.leader_epoch = partition.leader_epoch;
+        each.replica_nodes = partition.replicas;
+        each.isr_nodes = partition.isr;
+        const BrokerImage* leader = image.find_broker(partition.leader);
+        if (!leader) {
+            each.error_code = ErrorCode::leader_not_available;
+            each.leader_id = BrokerId(-1);
+        } else if (!endpoint_for(context, *leader)) {
+            each.error_code = context.api_version >= 6 ? ErrorCode::listener_not_found : ErrorCode::leader_not_available;
+            each.leader_id = BrokerId(-1);
+        }
+        for (const BrokerId replica : partition.replicas) {
+            const bool is_offline = replica == image.self ? !partition.local : !image.find_broker(replica);
+            if (is_offline) each.offline_replicas.push_back(replica);
+        }
+    }
+    if (with_operations) {
+        answer.topic_authorized_operations = context.services.authorizer.allowed_operations(
+            context.session.principal, context.session.client_host, ResourceType::topic, topic.name);
+    }
+    return answer;
+}
+
+struct Asked {
+    RequestContext& context;
+    const MetadataRequest& request;
+    const ClusterImage& image;
+    std::vector<std::string>& to_create;
+};
+
+MetadataResponse::Topic refused(const MetadataRequest::Topic& topic, ErrorCode error) {
+    MetadataResponse::Topic answer;
+    answer.error_code = error;
+    answer.name = topic.name;
+    answer.topic_id = topic.topic_id;
+    return answer;
+}
+
+MetadataResponse::Topic find(const Asked& asked, const MetadataRequest::Topic& topic) {
+    const auto& context = asked.context;
+    const bool with_operations = asked.request.include_topic_authorized_operations;
+    if (!topic.name) {
+        const TopicImage* known = asked.image.find_topic(topic.topic_id);
+        if (!known || !context.authorise(Operation::describe, ResourceType::topic, known->name)) {
+            return refused(topic, ErrorCode::unknown_topic_id);
+        }
+        return describe(context, asked.image, *known, with_operations);
+    }
+    if (!context.authorise(Operation::describe, ResourceType::topic, *topic.name)) {
+        return refused(topic, ErrorCode::topic_authorization_failed);
+    }
+    if (const TopicImage* known = asked.image.find_topic(topic.name->view())) {
+        return describe(context, asked.image, *known, with_operations);
+    }
+    if (!check_topic_name(*topic.name)) return refused(topic, ErrorCode::invalid_topic_exception);
+    const bool may_create = asked.request.allow_auto_topic_creation && asked.image.config->auto_create_topics_enable;
+    if (!may_create) return refused(topic, ErrorCode::unknown_topic_or_partition);
+    if (!context.authorise(Operation::create, ResourceType::cluster, cluster_resource) &&
+        !context.authorise(Operation::create, ResourceType::topic, *topic.name)) {
+        return refused(topic, ErrorCode::topic_authorization_failed);
+    }
+    asked.to_create.push_back(topic.name->str());
+    return refused(topic, ErrorCode::leader_not_available);
+}
+
+}  // namespace
+
+Answer<MetadataResponse> handle(RequestContext& context, MetadataRequest request) {
+    const auto image = context.image();
+    MetadataResponse response;
+    response.cluster_id = wire::Text(image->cluster_id);
+    response.controller_id = image->controller;
+    for (const BrokerImage& broker : image->brokers) {
+        const auto endpoint = endpoint_for(context, broker);
+        if (!endpoint) continue;
+        auto& each = response.brokers.emplace_back();
+        each.node_id = broker.id;
+        each.host = endpoint->host;
+        each.port = endpoint->port;
+        if (broker.rack) each.rack = wire::Text(*broker.rack);
+    }
+
+    // Null is every topic; version 0 has no null, and an empty list means it.
+    std::vector<TopicPointer> all;
+    std::vector<std::string> to_create;
+    const bool everything = !request.topics || (context.api_version == 0 && request.topics->empty());
+    if (everything) {
+        all = image->topics();
+        for (const auto& topic : all) {
+            if (!context.authorise(Operation::describe, ResourceType::topic, topic->name)) continue;
+            response.topics.push_back(describe(context, *image, *topic, request.include_topic_authorized_operations));
+        }
+    } else {
+        const Asked asked{context, request, *image, to_create};
+        for (const auto& topic : *request.topics) response.topics.push_back(find(asked, topic));
+    }
+    if (!to_create.empty()) context.services.cluster.auto_create(to_create);
+    if (request.include_cluster_authorized_operations) {
+        response.cluster_authorized_operations = context.services.authorizer.allowed_operations(
+            context.session.principal, context.session.client_host, ResourceType::cluster, cluster_resource);
+    }
+    response.throttle_time_ms = context.throttle(0);
+    return response;
+}
+
+}  // namespace broker

@@ -1,0 +1,28 @@
+// run_on: do blocking work on another pool, and come back to the coroutine's own thread.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <concepts>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace broker {
+
+// `work` is copied or moved into the coroutine's own frame and run on `pool`.
+template <std::invocable Work>
+boost::asio::awaitable<std::invoke_result_t<Work>> run_on(boost::asio::thread_pool& pool, Work work) {
+    std::optional<std::invoke_result_t<Work>> result;
+    auto task = [&]() -> boost::asio::awaitable<void> {
+        result = work();
+        co_return;
+    };
+    co_await boost::asio::co_spawn(pool, std::move(task), boost::asio::use_awaitable);
+    co_return std::move(*result);
+}
+
+}  // namespace broker

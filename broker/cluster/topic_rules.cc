@@ -1,0 +1,113 @@
+#include "broker/cluster/topic_rules.h"
+
+#include "storage/names.h"
+
+#include <algorithm>
+#include <set>
+
+namespace broker {
+
+using base::BrokerId;
+using base::Result;
+using base::Unexpected;
+using protocol::ErrorCode;
+
+namespace {
+
+Result<Assignment, TopicFault> check_assignment(const NewTopic& topic, const std::vector<BrokerId>& brokers) {
+    const auto no = [](std::string why) {
+        return Unexpected(TopicFault{ErrorCode::invalid_replica_assignment, std::move(why)});
+    };
+    Assignment made;
+    for (const auto& [index, replicas] : topic.assignment) {
+        if (index.value() != static_cast<std::int32_t>(made.size())) {
+            return no("Partitions should be a consecutive 0-based integer sequence.");
+        }
+        if (replicas.empty()) return no("The manual assignment of partition " + std::to_string(index.value()) + " has no replicas.");
+        if (std::set(replicas.begin(), replicas.end()).size() != replicas.size()) {
+            return no("The manual assignment of partition " + std::to_string(index.value()) + " names a broker twice.");
+        }
+        if (!made.empty() && made.front().size() != replicas.size()) {
+            return no("All partitions should have the same number of replicas.");
+        }
+        for (const BrokerId id : replicas) {
+            if (!std::ranges::binary_search(brokers, id)) {
+                return no("The manual assignment of partition " + std::to_string(index.value()) +
+                          " names broker " + std::to_string(id.value()) + ", which is not registered.");
+            }
+        }
+        made.push_back(replicas);
+    }
+    return made;
+}
+
+}  // namespace
+
+Result<void, TopicFault> check_topic_name(std::string_view name) {
+    if (storage::is_topic_name(name)) return {};
+    const auto invalid = [](std::string why) {
+        return Unexpected(TopicFault{ErrorCode::invalid_topic_exception, std::move(why)});
+    };
+    if (name.empty()) return invalid("Topic name is invalid: it must not be empty");
+    if (name == "." || name == "..") return invalid("Topic name is invalid: it cannot be \".\" or \"..\"");
+    if (name.size() > 249) {
+        return invalid("Topic name is invalid: it has " + std::to_string(name.size()) +
+                       " characters, more than 249");
+    }
+    return invalid("Topic name is invalid: '" + std::string(name) +
+                   "' contains characters other than ASCII letters, digits, '.', '_' and '-'");
+}
+
+std::string collision_key(std::string_view name) {
+    std::string key(name);
+    std::ranges::replace(key, '.', '_');
+    return key;
+}
+
+Result<Assignment, TopicFault> assign(const NewTopic& topic, const BrokerConfig& config,
+                                      const std::vector<BrokerId>& brokers, std::uint32_t start,
+                                      std::uint32_t shift) {
+    if (!topic.assignment.empty()) {
+        if (topic.partitions != -1 || topic.replication_factor != -1) {
+            return Unexpected(TopicFault{ErrorCode::invalid_request,
+                                         "Both numPartitions or replicationFactor and replicasAssignments were set. "
+                                         "Both cannot be used at the same time."});
+        }
+        return check_assignment(topic, brokers);
+    }
+    const std::int32_t count = topic.partitions == -1 ? config.num_partitions : topic.partitions;
+    const std::int32_t factor =
+        topic.replication_factor == -1 ? config.default_replication_factor : topic.replication_factor;
+    if (count <= 0) {
+        return Unexpected(TopicFault{ErrorCode::invalid_partitions, "Number of partitions must be larger than 0."});
+    }
+    if (factor <= 0) {
+        return Unexpected(TopicFault{ErrorCode::invalid_replication_factor, "Replication factor must be larger than 0."});
+    }
+    if (static_cast<std::size_t>(factor) > brokers.size()) {
+        return Unexpected(TopicFault{ErrorCode::invalid_replication_factor,
+                                     "Replication factor: " + std::to_string(factor) +
+                                         " larger than available brokers: " + std::to_string(brokers.size()) + "."});
+    }
+    return spread(count, static_cast<std::int16_t>(factor), brokers, start, shift);
+}
+
+Assignment spread(std::int32_t count, std::int16_t replication_factor, const std::vector<BrokerId>& brokers,
+                  std::uint32_t start, std::uint32_t shift, std::int32_t first) {
+    const std::size_t n = brokers.size();
+    Assignment made;
+    for (std::int32_t i = 0; i < count; ++i) {
+        const auto partition = static_cast<std::size_t>(first + i);
+        if (i > 0 && partition % n == 0) ++shift;
+        const std::size_t leader = (partition + start) % n;
+        std::vector<BrokerId> replicas{brokers[leader]};
+        for (std::int16_t j = 0; j + 1 < replication_factor; ++j) {
+            const std::size_t distance = 1 + (shift + static_cast<std::size_t>(j)) % (n - 1);
+            replicas.push_back(brokers[(leader + distance) % n]);
+        }
+        made.push_back(std::move(replicas));
+    }
+    return made;
+}
+
+}  // namespace broker

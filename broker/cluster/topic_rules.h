@@ -1,0 +1,53 @@
+// Topic rules: what a new topic must look like, and where its replicas go. Pure.
+//
+// Source: facts/kafka.md §6.4.
+#pragma once
+
+#include "broker/config/broker_config.h"
+#include "protocol/base/result.h"
+#include "protocol/base/types.h"
+#include "protocol/schema/error_code.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace broker {
+
+struct NewTopic {
+    std::string name;
+    std::int32_t partitions = -1;          // -1: num.partitions
+    std::int16_t replication_factor = -1;  // -1: default.replication.factor
+    std::map<base::PartitionIndex, std::vector<base::BrokerId>> assignment;  // By hand; or empty.
+    ConfigMap configs;
+};
+
+struct TopicFault {
+    protocol::ErrorCode code;
+    std::string message;  // For the client.
+};
+
+// By partition index: the replicas, preferred leader first.
+using Assignment = std::vector<std::vector<base::BrokerId>>;
+
+// A name that may be a directory: INVALID_TOPIC_EXCEPTION otherwise.
+[[nodiscard]] base::Result<void, TopicFault> check_topic_name(std::string_view name);
+
+// "a.b" and "a_b" make the same metric names, so Kafka lets only one of them exist.
+std::string collision_key(std::string_view name);
+
+// Judge counts and assignment of `topic` and say where its replicas go. `brokers` are those
+// that are alive, sorted; `start` and `shift` are random numbers.
+[[nodiscard]] base::Result<Assignment, TopicFault> assign(const NewTopic& topic, const BrokerConfig& config,
+                                                          const std::vector<base::BrokerId>& brokers,
+                                                          std::uint32_t start, std::uint32_t shift);
+
+// Spread `count` partitions of `replication_factor` replicas, the first being number `first`.
+// Requires 1 <= replication_factor <= brokers.size().
+Assignment spread(std::int32_t count, std::int16_t replication_factor,
+                  const std::vector<base::BrokerId>& brokers, std::uint32_t start, std::uint32_t shift,
+                  std::int32_t first = 0);
+
+}  // namespace broker

@@ -1,0 +1,407 @@
+#include "broker/replica/log_manager.h"
+
+#include "broker/config/topic_config.h"
+#include "protocol/base/log.h"
+
+#include <algorithm>
+#include <pthread.h>
+
+namespace broker {
+
+using base::Result;
+using base::Unexpected;
+using storage::FaultKind;
+
+namespace {
+
+std::string name_of(const base::TopicPartition& at) {
+    return at.topic + "-" + std::to_string(at.partition.value());
+}
+
+}  // namespace
+
+storage::LogConfig log_config(const TopicConfig& topic, std::int64_t producer_id_expiration_ms) {
+    storage::LogConfig config;
+    config.segment_bytes = topic.segment_bytes;
+    config.segment_ms = topic.segment_ms;
+    config.segment_jitter_ms = topic.segment_jitter_ms;
+    config.segment_index_bytes = topic.segment_index_bytes;
+    config.index_interval_bytes = topic.index_interval_bytes;
+    config.deletes = topic.is_deleted();
+    config.compacts = topic.is_compacted();
+    config.retention_ms = topic.retention_ms;
+    config.retention_bytes = topic.retention_bytes;
+    config.max_compaction_lag_ms = topic.max_compaction_lag_ms;
+    config.file_delete_delay_ms = topic.file_delete_delay_ms;
+    config.flush_messages = topic.flush_messages;
+    config.flush_ms = topic.flush_ms;
+    config.producer_id_expiration_ms = producer_id_expiration_ms;
+    return config;
+}
+
+LogManager::LogManager(Settings settings, boost::asio::thread_pool& disk)
+    : settings_(std::move(settings)), disk_(disk), files_(storage::real_disk(), settings_.files_max) {}
+
+LogManager::~LogManager() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    changed_.notify_all();
+    if (keeper_.joinable()) keeper_.join();
+}
+
+Result<std::unique_ptr<LogManager>, std::string> LogManager::open(Settings settings,
+                                                                  boost::asio::thread_pool& disk) {
+    std::unique_ptr<LogManager> made(new LogManager(std::move(settings), disk));
+    std::string last;
+    for (const auto& path : made->settings_.directories) {
+        auto held = std::make_unique<Held>();
+        held->path = path;
+        auto opened = storage::LogDirectory::open(storage::real_disk(), made->files_, path);
+        if (!opened) {
+            last = opened.error().detail;
+            // Another process, another broker, a damaged meta.properties: a mistake to be told
+            // at once. A disk that fails is the disk's fault, and the others serve.
+            if (opened.error().kind != FaultKind::io) return Unexpected(last);
+            base::log_error("storage", last);
+            held->offline = true;
+        } else {
+            held->directory = std::move(*opened);
+            const auto& identity = held->directory->identity();
+            if (identity && made->identity_ &&
+                (identity->cluster != made->identity_->cluster || identity->broker != made->identity_->broker)) {
+                return Unexpected(path + "/meta.properties is of another broker or cluster than that of the "
+                                         "other log.dirs; take one of them out of log.dirs");
+            }
+            if (identity) made->identity_ = identity;
+        }
+        made->held_.push_back(std::move(held));
+    }
+    const bool any = std::ranges::any_of(made->held_, [](const auto& each) { return !each->offline; });
+    if (!any) return Unexpected("none of log.dirs can be used: " + last);
+    return made;
+}
+
+Result<void, std::string> LogManager::claim(const storage::Identity& identity) {
+    for (auto& held : held_) {
+        if (held->offline) continue;
+        if (const auto claimed = held->directory->claim(identity); !claimed) {
+            return Unexpected(claimed.error().detail);
+        }
+    }
+    return {};
+}
+
+bool LogManager::has_partitions() const noexcept {
+    return std::ranges::any_of(held_, [](const auto& each) { return each->directory && each->directory->has_partitions(); });
+}
+
+std::shared_ptr<Partition> LogManager::adopt(Held& held, const base::TopicPartition& at,
+                                             const base::Uuid& topic_id, std::unique_ptr<storage::Log> log) {
+    const std::lock_guard lock(mutex_);
+    const auto number = next_log_++;
+    Partition::Hooks hooks;
+    hooks.disk_failed = [this, &held](const std::string& detail) { fail_directory(held, detail); };
+    hooks.dirtied = [this, &held, number](std::uint64_t bytes, std::int64_t flush_ms) {
+        const std::lock_guard inner(mutex_);
+        held.flusher.dirtied(number, bytes, settings_.monotonic_ms(), flush_ms);
+        changed_.notify_all();
+    };
+    auto partition = std::make_shared<Partition>(at, topic_id, std::move(log), disk_, std::move(hooks));
+    held.partitions.emplace(number, partition);
+    return partition;
+}
+
+Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const TopicOf& topic_of) {
+    std::vector<Loaded> all;
+    for (auto& held : held_) {
+        if (held->offline) continue;
+        std::map<base::TopicPartition, std::pair<base::Uuid, storage::LogConfig>> known;
+        std::vector<base::TopicPartition> strays;
+        for (const auto& found : held->directory->partitions()) {
+            if (auto topic = topic_of(found.at)) {
+                known.emplace(found.at, std::move(*topic));
+            } else {
+                strays.push_back(found.at);
+            }
+        }
+        for (const auto& at : strays) {
+            base::log_warn("storage", held->path + "/" + name_of(at) +
+                                          " is not of a topic that the cluster knows; it is left as it is and not served");
+        }
+        const auto config_of = [&](const base::TopicPartition& at) -> std::optional<storage::LogConfig> {
+            const auto topic = known.find(at);
+            if (topic == known.end()) return std::nullopt;
+            return topic->second.second;
+        };
+        auto loaded = held->directory->load(config_of, settings_.recovery_threads, settings_.wall_ms(), settings_.seed);
+        if (!loaded) {
+            base::log_error("storage", loaded.error().detail);
+            held->offline = true;
+            continue;
+        }
+        held->was_read = true;
+        for (auto& each : *loaded) {
+            for (const auto& note : each.report.notes) base::log_warn("storage", note);
+            Loaded made{each.at, each.topic_id, nullptr, {}};
+            const auto& [id, config] = known.at(each.at);
+            if (each.fault) {
+                made.fault = each.fault->detail;
+                base::log_error("storage", each.fault->detail);
+            } else if (each.topic_id && id != base::Uuid{} && *each.topic_id != id) {
+                made.fault = each.directory.string() + ": partition.metadata names the topic id " +
+                             storage::uuid_text(*each.topic_id) + ", the cluster " + storage::uuid_text(id);
+                base::log_error("storage", made.fault);
+            } else {
+                made.partition = adopt(*held, each.at, id, std::move(each.log));
+            }
+            all.push_back(std::move(made));
+        }
+    }
+    const bool any = std::ranges::any_of(held_, [](const auto& each) { return !each->offline; });
+    if (!any) return Unexpected<std::string>("none of log.dirs can be used");
+    return all;
+}
+
+Result<std::shared_ptr<Partition>, std::string> LogManager::create(const base::TopicPartition& at,
+                                                                   const base::Uuid& topic_id,
+                                                                   const storage::LogConfig& config) {
+    Held* emptiest = nullptr;
+    {
+        const std::lock_guard lock(mutex_);
+        for (auto& held : held_) {
+            if (held->offline) continue;
+            if (!emptiest || held->partitions.size() < emptiest->partitions.size()) emptiest = held.get();
+        }
+    }
+    if (!emptiest) return Unexpected<std::string>("no log directory is online");
+    auto log = emptiest->directory->create(at, topic_id, config, settings_.wall_ms(), settings_.seed);
+    if (!log) {
+        base::log_error("storage", log.error().detail);
+        if (log.error().kind == FaultKind::io) fail_directory(*emptiest, log.error().detail);
+        return Unexpected(log.error().detail);
+    }
+    emptiest->was_read = true;
+    return adopt(*emptiest, at, topic_id, std::move(*log));
+}
+
+void LogManager::retire(const std::shared_ptr<Partition>& partition, const base::Uuid& unique) {
+    for (auto& held : held_) {
+        {
+            const std::lock_guard lock(mutex_);
+            const auto found = std::ranges::find(held->partitions, partition, [](const auto& each) { return each.second; });
+            if (found == held->partitions.end()) continue;
+            held->flusher.forget(found->first);
+            held->partitions.erase(found);
+        }
+        const auto retired = partition->retire(*held->directory, unique);
+        if (!retired) {
+            base::log_error("storage", retired.error().detail);
+            if (retired.error().kind == FaultKind::io) fail_directory(*held, retired.error().detail);
+        }
+        const std::lock_guard lock(mutex_);
+        purge_ = true;
+        changed_.notify_all();
+        return;
+    }
+}
+
+void LogManager::retire_unopened(const std::string& topic, const base::Uuid& unique) {
+    for (auto& held : held_) {
+        if (held->offline) continue;
+        const auto found = held->directory->partitions();  // A copy: retiring takes them out.
+        for (const auto& each : found) {
+            if (each.at.topic != topic) continue;
+            const auto retired = held->directory->retire(each.at, nullptr, unique);
+            if (!retired) base::log_error("storage", retired.error().detail);
+        }
+    }
+    purge_ = true;
+}
+
+std::vector<std::shared_ptr<Partition>> LogManager::partitions_of(const Held& held) const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::shared_ptr<Partition>> all;
+    all.reserve(held.partitions.size());
+    for (const auto& [number, partition] : held.partitions) all.push_back(partition);
+    return all;
+}
+
+std::vector<LogManager::Directory> LogManager::directories() const {
+    std::vector<Directory> all;
+    for (const auto& held : held_) all.push_back({held->path, held->offline, partitions_of(*held)});
+    return all;
+}
+
+void LogManager::fail_directory(Held& held, const std::string& detail) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (held.offline) return;
+        held.offline = true;
+    }
+    base::log_error("storage", "Log directory " + held.path + " is offline: " + detail);
+    for (const auto& partition : partitions_of(held)) partition->go_offline();
+    const bool any = std::ranges::any_of(held_, [](const auto& each) { return !each->offline; });
+    if (!any) settings_.on_last_failed("all log directories have failed: " + detail);
+}
+
+void LogManager::start_keeper() {
+    purge_ = true;  // What an earlier run renamed and did not get to remove.
+    keeper_ = std::thread([this] {
+        ::pthread_setname_np(::pthread_self(), "log-keeper");
+        keep();
+    });
+}
+
+void LogManager::keep() {
+    constexpr std::int64_t first_retention_ms = 30'000;
+    const std::int64_t start = settings_.monotonic_ms();
+    std::int64_t retention_due = start + std::min(first_retention_ms, settings_.retention_check_ms);
+    std::int64_t high_watermark_due = start + settings_.high_watermark_checkpoint_ms;
+    std::int64_t log_start_due = start + settings_.log_start_checkpoint_ms;
+    for (;;) {
+        {
+            std::unique_lock lock(mutex_);
+            for (;;) {
+                if (stopping_) return;
+                const std::int64_t now = settings_.monotonic_ms();
+                std::int64_t due = std::min({retention_due, high_watermark_due, log_start_due});
+                for (const auto& held : held_) due = std::min(due, held->flusher.next_ms());
+                for (const auto& doomed : doomed_) due = std::min(due, doomed.due_ms);
+                if (due <= now || purge_) break;
+                changed_.wait_for(lock, std::chrono::milliseconds(due - now));
+            }
+        }
+        const std::int64_t now = settings_.monotonic_ms();
+        for (auto& held : held_) {
+            if (!held->offline) flush_round(*held, now);
+        }
+        if (now >= high_watermark_due) {
+            for (auto& held : held_) checkpoint_round(*held, storage::high_watermark_file);
+            high_watermark_due = now + settings_.high_watermark_checkpoint_ms;
+        }
+        if (now >= log_start_due) {
+            for (auto& held : held_) checkpoint_round(*held, storage::log_start_file);
+            log_start_due = now + settings_.log_start_checkpoint_ms;
+        }
+        if (now >= retention_due) {
+            retention_round(now);
+            retention_due = now + settings_.retention_check_ms;
+        }
+        remove_doomed(now, false);
+        if (std::exchange(purge_, false)) {
+            for (auto& held : held_) {
+                if (held->offline) continue;
+                if (const auto purged = held->directory->purge(); !purged) fail_directory(*held, purged.error().detail);
+            }
+        }
+    }
+}
+
+void LogManager::flush_round(Held& held, std::int64_t now_ms) {
+    storage::Flusher::Round round;
+    std::vector<std::shared_ptr<Partition>> dirty;
+    {
+        const std::lock_guard lock(mutex_);
+        round = held.flusher.take_round(now_ms);
+        for (const auto log : round.logs) {
+            const auto found = held.partitions.find(log);
+            if (found != held.partitions.end()) dirty.push_back(found->second);
+        }
+    }
+    if (round.sync_everything) {
+        if (const auto synced = held.directory->sync_everything(); !synced) {
+            return fail_directory(held, synced.error().detail);
+        }
+    }
+    for (const auto& partition : dirty) partition->flush(storage::FlushKind::checkpoint);
+    if (round.checkpoint) checkpoint_round(held, storage::recovery_point_file);
+}
+
+storage::Offsets LogManager::positions_of(const Held& held, const char* file) const {
+    storage::Offsets offsets;
+    for (const auto& partition : partitions_of(held)) {
+        const auto at = partition->checkpoint_positions();
+        if (file == storage::recovery_point_file) {
+            offsets.emplace(partition->id(), at.recovery_point);
+        } else if (file == storage::high_watermark_file) {
+            offsets.emplace(partition->id(), at.high_watermark);
+        } else if (at.log_start_is_above_segment) {
+            offsets.emplace(partition->id(), at.log_start);
+        }
+    }
+    return offsets;
+}
+
+void LogManager::checkpoint_round(Held& held, const char* file) {
+    if (held.offline || !held.was_read) return;
+    auto offsets = positions_of(held, file);
+    auto& last = file == storage::high_watermark_file ? held.last_high_watermarks : held.last_log_starts;
+    if (file != storage::recovery_point_file) {
+        if (offsets == last) return;
+        last = offsets;
+    }
+    write_checkpoint(held, file, offsets);
+}
+
+void LogManager::write_checkpoint(Held& held, const char* file, const storage::Offsets& offsets) {
+    const auto written = held.directory->checkpoint(file, offsets);
+    if (written) return;
+    base::log_error("storage", written.error().detail);
+    if (written.error().kind != FaultKind::no_space) fail_directory(held, written.error().detail);
+}
+
+void LogManager::retention_round(std::int64_t now_ms) {
+    for (auto& held : held_) {
+        if (held->offline) continue;
+        for (const auto& partition : partitions_of(*held)) {
+            partition->expire_producers(settings_.wall_ms());
+            auto dropped = partition->apply_retention(settings_.wall_ms());
+            if (dropped.empty()) continue;
+            const auto delay = partition->look([](const storage::Log& log) { return log.config().file_delete_delay_ms; });
+            const std::lock_guard lock(mutex_);
+            doomed_.push_back({std::move(dropped), now_ms + delay});
+        }
+        // What retention dropped must not come back as the start of a log after a crash.
+        checkpoint_round(*held, storage::log_start_file);
+    }
+}
+
+void LogManager::remove_doomed(std::int64_t now_ms, bool all) {
+    std::vector<Doomed> due;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto rest = std::ranges::partition(doomed_, [&](const Doomed& each) { return !all && each.due_ms > now_ms; });
+        std::ranges::move(rest, std::back_inserter(due));
+        doomed_.erase(rest.begin(), rest.end());
+    }
+    for (auto& each : due) {
+        if (const auto removed = each.files.remove(); !removed) base::log_error("storage", removed.error().detail);
+    }
+}
+
+void LogManager::stop(std::int64_t broker_epoch) {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    changed_.notify_all();
+    if (keeper_.joinable()) keeper_.join();
+    remove_doomed(0, true);
+    for (auto& held : held_) {
+        if (held->offline || !held->directory || !held->was_read) continue;
+        bool clean = true;
+        for (const auto& partition : partitions_of(*held)) clean = partition->close() && clean;
+        if (held->offline) continue;
+        write_checkpoint(*held, storage::recovery_point_file, positions_of(*held, storage::recovery_point_file));
+        write_checkpoint(*held, storage::high_watermark_file, positions_of(*held, storage::high_watermark_file));
+        write_checkpoint(*held, storage::log_start_file, positions_of(*held, storage::log_start_file));
+        if (!clean || held->offline) continue;
+        if (const auto marked = held->directory->mark_clean(broker_epoch); !marked) {
+            base::log_error("storage", marked.error().detail);
+        }
+    }
+}
+
+}  // namespace broker

@@ -1,0 +1,151 @@
+// LogManager: the log directories of this broker, and the background work on their logs.
+//
+//     open      locks every directory and reads whose it is
+//     load      opens all logs, in parallel
+//     keeper    one thread: flushes what is dirty, drops what retention lets go, writes the
+//               checkpoints, removes deleted files
+//     stop      closes every log; a directory whose logs all closed is marked clean
+//
+// A directory whose disk fails goes offline with all its partitions; when the last one does,
+// on_last_failed is told and the process ends.
+//
+// Threads: create and retire from one thread at a time (the controller's); everything else
+// as it says. Blocking work is the keeper's or the caller's.
+#pragma once
+
+#include "broker/replica/partition.h"
+#include "storage/flusher.h"
+#include "storage/log_directory.h"
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+namespace broker {
+
+class LogManager {
+public:
+    struct Settings {
+        std::vector<std::string> directories;  // log.dirs
+        std::size_t recovery_threads = 1;      // num.recovery.threads.per.data.dir
+        std::size_t files_max = 1000;          // Descriptors of segment files kept open.
+        std::int64_t retention_check_ms = 300'000;
+        std::int64_t high_watermark_checkpoint_ms = 5'000;
+        std::int64_t log_start_checkpoint_ms = 60'000;
+        std::function<std::int64_t()> wall_ms;
+        std::function<std::int64_t()> monotonic_ms;
+        std::uint64_t seed = 0;
+        std::function<void(std::string)> on_last_failed;
+    };
+
+    struct Directory {
+        std::string path;
+        bool offline = false;
+        std::vector<std::shared_ptr<Partition>> partitions;
+    };
+
+    // Lock the directories. One that cannot be used is offline and said so in the log; the
+    // error is for when none can, or one belongs to somebody else.
+    [[nodiscard]] static base::Result<std::unique_ptr<LogManager>, std::string> open(
+        Settings settings, boost::asio::thread_pool& disk);
+    ~LogManager();
+
+    // What meta.properties of the directories say; they agree. Nothing when all are new.
+    const std::optional<storage::Identity>& identity() const noexcept { return identity_; }
+    [[nodiscard]] base::Result<void, std::string> claim(const storage::Identity& identity);
+
+    // Whether any directory holds partitions, from names alone.
+    bool has_partitions() const noexcept;
+    // Where the metadata service may keep its files.
+    const std::string& first_directory() const noexcept { return settings_.directories.front(); }
+
+    struct Loaded {
+        base::TopicPartition at;
+        std::optional<base::Uuid> topic_id;
+        std::shared_ptr<Partition> partition;  // Null when it cannot be opened: see fault.
+        std::string fault;
+    };
+    using TopicOf = std::function<std::optional<std::pair<base::Uuid, storage::LogConfig>>(
+        const base::TopicPartition&)>;
+
+    // Open the logs. `topic_of` says id and configuration of a partition, or nothing when this
+    // broker should not have it: such a directory is left as it is and not in the result.
+    [[nodiscard]] base::Result<std::vector<Loaded>, std::string> load(const TopicOf& topic_of);
+
+    // Make a new, empty partition in the directory with the fewest. Errors: one sentence.
+    [[nodiscard]] base::Result<std::shared_ptr<Partition>, std::string> create(
+        const base::TopicPartition& at, const base::Uuid& topic_id, const storage::LogConfig& config);
+
+    // Delete a partition's files: renamed now, removed by the keeper. Requires that the
+    // partition has resigned.
+    void retire(const std::shared_ptr<Partition>& partition, const base::Uuid& unique);
+
+    // The same for every directory of a topic whose logs are not open.
+    void retire_unopened(const std::string& topic, const base::Uuid& unique);
+
+    // Begin the background work.
+    void start_keeper();
+
+    // End it, close all logs, mark the directories clean. Requires that all have resigned.
+    void stop(std::int64_t broker_epoch);
+
+    // For DescribeLogDirs. Any thread.
+    std::vector<Directory> directories() const;
+
+private:
+    struct Held {
+        std::unique_ptr<storage::LogDirectory> directory;  // Null: it could not be opened.
+        std::string path;
+        bool offline = false;
+        storage::Flusher flusher;
+        std::unordered_map<storage::Flusher::LogId, std::shared_ptr<Partition>> partitions;
+        storage::Offsets last_high_watermarks;
+        storage::Offsets last_log_starts;
+        bool was_read = false;  // Its logs are loaded: checkpoints may be written.
+    };
+
+    struct Doomed {
+        storage::Dropped files;
+        std::int64_t due_ms;  // Monotonic.
+    };
+
+    LogManager(Settings settings, boost::asio::thread_pool& disk);
+
+    std::shared_ptr<Partition> adopt(Held& held, const base::TopicPartition& at, const base::Uuid& topic_id,
+                                     std::unique_ptr<storage::Log> log);
+    void keep();
+    void flush_round(Held& held, std::int64_t now_ms);
+    void retention_round(std::int64_t now_ms);
+    void checkpoint_round(Held& held, const char* file);
+    void write_checkpoint(Held& held, const char* file, const storage::Offsets& offsets);
+    void remove_doomed(std::int64_t now_ms, bool all);
+    void fail_directory(Held& held, const std::string& detail);
+    std::vector<std::shared_ptr<Partition>> partitions_of(const Held& held) const;
+    storage::Offsets positions_of(const Held& held, const char* file) const;
+
+    const Settings settings_;
+    boost::asio::thread_pool& disk_;
+    storage::FileCache files_;
+    std::optional<storage::Identity> identity_;
+
+    mutable std::mutex mutex_;  // Of what is below, and of each Held's flusher and partitions.
+    std::vector<std::unique_ptr<Held>> held_;
+    storage::Flusher::LogId next_log_ = 1;
+    std::vector<Doomed> doomed_;
+    bool purge_ = false;
+    bool stopping_ = false;
+    std::condition_variable changed_;
+    std::thread keeper_;
+};
+
+// The storage settings that a topic's configuration comes to.
+class TopicConfig;
+storage::LogConfig log_config(const TopicConfig& topic, std::int64_t producer_id_expiration_ms);
+
+}  // namespace broker

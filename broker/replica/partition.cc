@@ -1,0 +1,489 @@
+#include "broker/replica/partition.h"
+
+#include "protocol/base/log.h"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+
+namespace broker {
+
+namespace asio = boost::asio;
+using base::LeaderEpoch;
+using base::Offset;
+using base::Result;
+using base::Unexpected;
+using protocol::ErrorCode;
+using storage::FaultKind;
+using storage::RefusalKind;
+
+namespace {
+
+constexpr std::uint64_t dirty_step = std::uint64_t{64} << 20;
+
+constexpr Positions hidden{Offset(-1), Offset(-1), Offset(-1), Offset(-1), LeaderEpoch(-1)};
+
+ErrorCode code_of(RefusalKind kind) noexcept {
+    switch (kind) {
+        case RefusalKind::out_of_order_sequence: return ErrorCode::out_of_order_sequence_number;
+        case RefusalKind::stale_producer_epoch: return ErrorCode::invalid_producer_epoch;
+        case RefusalKind::invalid_transaction: return ErrorCode::invalid_txn_state;
+        case RefusalKind::coordinator_fenced: return ErrorCode::transaction_coordinator_fenced;
+        case RefusalKind::invalid_batch: return ErrorCode::invalid_record;
+        case RefusalKind::too_large: return ErrorCode::record_list_too_large;
+        case RefusalKind::not_behind_the_log: return ErrorCode::offset_out_of_range;
+        case RefusalKind::unavailable: return ErrorCode::kafka_storage_error;
+    }
+    return ErrorCode::unknown_server_error;
+}
+
+ErrorCode code_of(const storage::Fault& fault) noexcept {
+    switch (fault.kind) {
+        case FaultKind::out_of_range: return ErrorCode::offset_out_of_range;
+        case FaultKind::corrupt: return ErrorCode::corrupt_message;
+        case FaultKind::busy: return ErrorCode::not_leader_or_follower;  // Ask again.
+        default: return ErrorCode::kafka_storage_error;
+    }
+}
+
+}  // namespace
+
+Partition::Partition(base::TopicPartition id, base::Uuid topic_id, std::unique_ptr<storage::Log> log,
+                     asio::thread_pool& disk, Hooks hooks)
+    : id_(std::move(id)),
+      topic_id_(topic_id),
+      disk_(disk),
+      hooks_(std::move(hooks)),
+      log_(std::move(log)),
+      high_watermark_(log_->log_start_offset()),
+      synced_(log_->recovery_point()) {}
+
+void Partition::become_leader(LeaderEpoch epoch) {
+    std::vector<std::shared_ptr<FetchWaiter>> woken;
+    {
+        const std::lock_guard lock(mutex_);
+        if (state_ == State::offline) return;
+        state_ = State::leader;
+        leader_epoch_ = epoch;
+        log_->assign_epoch(epoch);
+        woken = move_high_watermark();
+    }
+    for (const auto& waiter : woken) waiter->wake();
+}
+
+void Partition::resign() {
+    std::vector<Told> told;
+    std::vector<std::shared_ptr<FetchWaiter>> woken;
+    {
+        const std::lock_guard lock(mutex_);
+        if (state_ == State::leader) state_ = State::none;
+        told = take_failed(Offset(0), ErrorCode::not_leader_or_follower);
+        woken.swap(fetches_);
+    }
+    for (auto& each : told) each.done(each.error);
+    for (const auto& waiter : woken) waiter->wake();
+}
+
+// Why a client is refused, whatever it wants. Requires mutex_.
+std::optional<ErrorCode> Partition::refuses(LeaderEpoch current) const noexcept {
+    if (state_ == State::offline) return ErrorCode::kafka_storage_error;
+    if (state_ != State::leader) return ErrorCode::not_leader_or_follower;
+    if (current == LeaderEpoch(-1) || current == leader_epoch_) return std::nullopt;
+    return current < leader_epoch_ ? ErrorCode::fenced_leader_epoch : ErrorCode::unknown_leader_epoch;
+}
+
+Positions Partition::positions_locked() const noexcept {
+    return {log_->log_start_offset(), high_watermark_, log_->last_stable_offset(high_watermark_),
+            log_->end_offset(), leader_epoch_};
+}
+
+Result<Appended, AppendError> Partition::append(const storage::AppendRequest& request, Acks acks,
+                                                std::int64_t now_ms, Done done) {
+    Appended answer;
+    bool ready = false;
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto no = refuses(LeaderEpoch(-1))) return Unexpected(AppendError{*no, {}});
+        auto ours = request;
+        ours.leader_epoch = leader_epoch_;
+        auto reserved = log_->reserve(ours);
+        if (!reserved) {
+            return Unexpected(AppendError{code_of(reserved.error().kind), std::move(reserved.error().detail)});
+        }
+        answer = {*reserved, log_->log_start_offset()};
+        const auto& last = reserved->repetition ? reserved->repetition->last : reserved->last;
+        const bool synced = log_->config().flush_messages == 1;
+        const Offset end = last + 1;
+        ready = end <= log_->end_offset() && (acks != Acks::all || end <= high_watermark_) &&
+                (!synced || end <= synced_);
+        if (!ready) waiting_.emplace(end, Waiting{acks, synced, std::move(done)});
+    }
+    if (ready) {
+        done(ErrorCode::none);
+    } else {
+        write_queued(now_ms);
+    }
+    return answer;
+}
+
+// Write until nothing is queued, unless another thread does. Requires that no lock is held.
+void Partition::write_queued(std::int64_t now_ms) {
+    for (;;) {
+        std::optional<storage::AppendGroup> group;
+        {
+            const std::lock_guard lock(mutex_);
+            group = log_->take_group(now_ms);
+        }
+        if (!group) return;
+        const auto bytes = static_cast<std::int64_t>(group->bytes());
+        const auto written = log_->write(*group);
+
+        std::vector<Told> told;
+        std::vector<std::shared_ptr<FetchWaiter>> woken;
+        std::uint64_t dirty_bytes = 0;
+        std::int64_t flush_ms = 0;
+        {
+            const std::lock_guard lock(mutex_);
+            if (written) {
+                log_->commit(std::move(*group));
+                if (log_->unflushed_bytes() >= dirty_told_) {
+                    dirty_bytes = log_->unflushed_bytes();
+                    dirty_told_ = dirty_bytes + dirty_step;
+                    flush_ms = log_->config().flush_ms;
+                }
+                woken = move_high_watermark();
+                told = take_satisfied();
+                if (awaits_sync() && !is_syncing_) start_sync();
+            } else {
+                log_->roll_back(std::move(*group));
+                told = take_failed(log_->end_offset() + 1, ErrorCode::kafka_storage_error);
+            }
+        }
+        for (auto& each : told) each.done(each.error);
+        for (const auto& waiter : woken) waiter->arrived(bytes);
+        if (dirty_bytes > 0) hooks_.dirtied(dirty_bytes, flush_ms);
+        if (!written) {
+            base::log_error("storage", written.error().detail);
+            if (written.error().kind != FaultKind::no_space) fail_disk(written.error().detail);
+        }
+    }
+}
+
+// One broker holds every replica there is: what it has, all have. Gives who waits for the
+// move. Requires mutex_.
+std::vector<std::shared_ptr<FetchWaiter>> Partition::move_high_watermark() {
+    const Offset end = log_->end_offset();
+    if (end == high_watermark_) return {};
+    high_watermark_ = end;
+    log_->high_watermark_moved(end);
+    return fetches_;
+}
+
+// Requires mutex_.
+std::vector<Partition::Told> Partition::take_satisfied() {
+    std::vector<Told> told;
+    for (auto each = waiting_.begin(); each != waiting_.end() && each->first <= log_->end_offset();) {
+        const auto& [end, waits] = *each;
+        const bool there = (waits.acks != Acks::all || end <= high_watermark_) && (!waits.synced || end <= synced_);
+        if (!there) {
+            ++each;
+            continue;
+        }
+        told.push_back({std::move(each->second.done), ErrorCode::none});
+        each = waiting_.erase(each);
+    }
+    return told;
+}
+
+// Everybody who waits for an offset from `from` on. Requires mutex_.
+std::vector<Partition::Told> Partition::take_failed(Offset from, ErrorCode error) {
+    std::vector<Told> told;
+    for (auto each = waiting_.lower_bound(from); each != waiting_.end(); each = waiting_.erase(each)) {
+        told.push_back({std::move(each->second.done), error});
+    }
+    return told;
+}
+
+// Requires mutex_.
+bool Partition::awaits_sync() const noexcept {
+    return std::ranges::any_of(waiting_, [&](const auto& each) { return each.second.synced; });
+}
+
+// Requires mutex_, and that no round runs.
+void Partition::start_sync() {
+    is_syncing_ = true;
+    asio::post(disk_, [self = shared_from_this()] { self->sync_while_awaited(); });
+}
+
+// Runs on the disk pool. One round serves every append that was written before it began:
+// that is the group commit.
+void Partition::sync_while_awaited() {
+    for (bool more = true; more;) {
+        flush(storage::FlushKind::records);
+        const std::lock_guard lock(mutex_);
+        more = is_syncing_ = awaits_sync() && state_ != State::offline;
+    }
+}
+
+void Partition::flush(storage::FlushKind kind) {
+    std::optional<storage::FlushPlan> plan;
+    {
+        const std::lock_guard lock(mutex_);
+        if (state_ == State::offline) return;
+        plan = log_->begin_flush(kind);
+    }
+    if (!plan) return;
+    const Offset end = plan->end();
+    const auto flushed = log_->flush(*plan);
+    std::vector<Told> told;
+    {
+        const std::lock_guard lock(mutex_);
+        log_->finish_flush(std::move(*plan), flushed.has_value());
+        if (flushed) synced_ = std::max(synced_, end);
+        dirty_told_ = 0;
+        told = take_satisfied();
+    }
+    for (auto& each : told) each.done(each.error);
+    if (!flushed) fail_disk(flushed.error().detail);
+}
+
+void Partition::fail_disk(const std::string& detail) {
+    go_offline();
+    hooks_.disk_failed(detail);
+}
+
+void Partition::go_offline() {
+    std::vector<Told> told;
+    std::vector<std::shared_ptr<FetchWaiter>> woken;
+    {
+        const std::lock_guard lock(mutex_);
+        if (state_ == State::offline) return;
+        state_ = State::offline;
+        told = take_failed(Offset(0), ErrorCode::kafka_storage_error);
+        woken.swap(fetches_);
+    }
+    for (auto& each : told) each.done(each.error);
+    for (const auto& waiter : woken) waiter->wake();
+}
+
+PartitionRead Partition::read(const ReadRequest& request) const {
+    PartitionRead answer;
+    answer.positions = hidden;
+    std::optional<storage::ReadPlan> plan;
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto no = refuses(request.current_leader_epoch)) {
+            answer.error = *no;
+            return answer;
+        }
+        const Positions at = positions_locked();
+        if (request.last_fetched_epoch >= LeaderEpoch(0)) {
+            const auto end = log_->end_of_epoch(request.last_fetched_epoch);
+            if (end.epoch < request.last_fetched_epoch || end.end < request.from) {
+                answer.positions = at;
+                answer.diverging = end;
+                return answer;
+            }
+        }
+        storage::ReadLimits limits;
+        limits.bound = request.committed_only ? at.last_stable : at.high_watermark;
+        limits.bytes_max = request.bytes_max;
+        limits.at_least_one_batch = request.at_least_one_batch;
+        limits.with_aborted = request.committed_only;
+        auto located = log_->locate(request.from, limits);
+        if (!located) {
+            answer.error = code_of(located.error());
+            // A client that is out of range may know where the range is.
+            if (located.error().kind == FaultKind::out_of_range) answer.positions.log_start = at.log_start;
+            return answer;
+        }
+        answer.positions = at;
+        plan = std::move(*located);
+    }
+    auto data = log_->read(*plan);
+    if (data) {
+        answer.data = std::move(*data);
+        return answer;
+    }
+    base::log_error("storage", data.error().detail);
+    answer.error = code_of(data.error());
+    answer.positions = hidden;
+    return answer;
+}
+
+bool Partition::park(const std::shared_ptr<FetchWaiter>& waiter, Offset seen, bool committed_only) {
+    const std::lock_guard lock(mutex_);
+    if (state_ != State::leader) return false;
+    const Offset bound = committed_only ? log_->last_stable_offset(high_watermark_) : high_watermark_;
+    if (bound != seen) return false;
+    fetches_.push_back(waiter);
+    return true;
+}
+
+void Partition::unpark(const std::shared_ptr<FetchWaiter>& waiter) {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::ranges::find(fetches_, waiter);
+    if (found == fetches_.end()) return;
+    *found = std::move(fetches_.back());
+    fetches_.pop_back();
+}
+
+Result<Positions, ErrorCode> Partition::positions(LeaderEpoch current_leader_epoch) const {
+    const std::lock_guard lock(mutex_);
+    if (const auto no = refuses(current_leader_epoch)) return Unexpected(*no);
+    return positions_locked();
+}
+
+Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_time(
+    std::int64_t timestamp, bool committed_only, LeaderEpoch current_leader_epoch) const {
+    Result<storage::TimePlan, storage::Fault> plan = Unexpected(storage::Fault(FaultKind::busy, ""));
+    Offset bound;
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto no = refuses(current_leader_epoch)) return Unexpected(*no);
+        bound = committed_only ? log_->last_stable_offset(high_watermark_) : high_watermark_;
+        plan = log_->time_plan();
+    }
+    if (!plan) return Unexpected(code_of(plan.error()));
+    const auto found = log_->find_time(*plan, timestamp);
+    if (!found) return Unexpected(code_of(found.error()));
+    if (*found && (*found)->offset >= bound) return std::nullopt;
+    return *found;
+}
+
+Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_largest_time(
+    bool committed_only, LeaderEpoch current_leader_epoch) const {
+    Result<storage::TimePlan, storage::Fault> plan = Unexpected(storage::Fault(FaultKind::busy, ""));
+    Offset bound;
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto no = refuses(current_leader_epoch)) return Unexpected(*no);
+        bound = committed_only ? log_->last_stable_offset(high_watermark_) : high_watermark_;
+        plan = log_->time_plan();
+    }
+    if (!plan) return Unexpected(code_of(plan.error()));
+    const auto found = log_->find_largest_time(*plan);
+    if (!found) return Unexpected(code_of(found.error()));
+    if (*found && (*found)->offset >= bound) return std::nullopt;
+    return *found;
+}
+
+Result<storage::EpochEnd, ErrorCode> Partition::end_of_epoch(LeaderEpoch epoch,
+                                                             LeaderEpoch current_leader_epoch) const {
+    const std::lock_guard lock(mutex_);
+    if (const auto no = refuses(current_leader_epoch)) return Unexpected(*no);
+    return log_->end_of_epoch(epoch);
+}
+
+std::optional<LeaderEpoch> Partition::epoch_at(Offset offset) const {
+    const std::lock_guard lock(mutex_);
+    return log_->epoch_at(offset);
+}
+
+Result<Offset, ErrorCode> Partition::delete_records(Offset before) {
+    const std::lock_guard lock(mutex_);
+    if (const auto no = refuses(LeaderEpoch(-1))) return Unexpected(*no);
+    if (!log_->config().deletes) return Unexpected(ErrorCode::policy_violation);
+    const Offset target = before == Offset(-1) ? high_watermark_ : before;
+    if (target < Offset(0) || target > high_watermark_) return Unexpected(ErrorCode::offset_out_of_range);
+    if (target > log_->log_start_offset()) log_->advance_log_start(target);
+    return log_->log_start_offset();
+}
+
+Result<std::vector<storage::ProducerFacts>, ErrorCode> Partition::producers() const {
+    const std::lock_guard lock(mutex_);
+    if (const auto no = refuses(LeaderEpoch(-1))) return Unexpected(*no);
+    return log_->producers().facts();
+}
+
+void Partition::set_config(const storage::LogConfig& config) {
+    const std::lock_guard lock(mutex_);
+    log_->set_config(config);
+}
+
+std::uint64_t Partition::size_bytes() const {
+    return look([](const storage::Log& log) { return log.size_bytes(); });
+}
+
+std::filesystem::path Partition::directory() const {
+    return look([](const storage::Log& log) { return log.directory(); });
+}
+
+Partition::CheckpointPositions Partition::checkpoint_positions() const {
+    const std::lock_guard lock(mutex_);
+    return {log_->recovery_point(), high_watermark_, log_->log_start_offset(),
+            log_->log_start_offset() > log_->first_base()};
+}
+
+Result<void, storage::Fault> Partition::retire(storage::LogDirectory& directory, const base::Uuid& unique) {
+    const std::lock_guard lock(mutex_);  // Nobody uses it any more; the log moves with its directory.
+    return directory.retire(id_, log_.get(), unique);
+}
+
+storage::Dropped Partition::apply_retention(std::int64_t now_ms) {
+    std::optional<storage::RetentionPlan> plan;
+    {
+        const std::lock_guard lock(mutex_);
+        if (state_ != State::leader) return {};
+        plan = log_->retention_plan(high_watermark_);
+    }
+    const auto verdict = log_->judge(*plan, now_ms);
+    if (!verdict) {
+        fail_disk(verdict.error().detail);
+        return {};
+    }
+    if (verdict->segments == 0) return {};
+    if (verdict->active_goes) {
+        std::optional<storage::AppendGroup> roll;
+        {
+            const std::lock_guard lock(mutex_);
+            roll = log_->take_roll(now_ms);
+        }
+        if (!roll) return {};  // Somebody writes: it is not that old after all.
+        const auto rolled = log_->write(*roll);
+        std::vector<Told> told;
+        {
+            const std::lock_guard lock(mutex_);
+            if (rolled) {
+                log_->commit(std::move(*roll));
+            } else {
+                log_->roll_back(std::move(*roll));
+                told = take_failed(log_->end_offset() + 1, ErrorCode::kafka_storage_error);
+            }
+        }
+        for (auto& each : told) each.done(each.error);
+        if (!rolled) {
+            base::log_error("storage", rolled.error().detail);
+            if (rolled.error().kind != FaultKind::no_space) fail_disk(rolled.error().detail);
+            return {};
+        }
+    }
+    storage::Dropped dropped;
+    {
+        const std::lock_guard lock(mutex_);
+        dropped = log_->drop_segments(verdict->keep_from);
+    }
+    write_queued(now_ms);  // What was queued while the roll was out.
+    if (dropped.empty()) return dropped;
+    base::log_info("storage", id_.topic + "-" + std::to_string(id_.partition.value()) + ": dropped " +
+                                  std::to_string(verdict->segments) + " segments of " +
+                                  std::to_string(dropped.bytes()) + " bytes by " + verdict->reason);
+    if (const auto renamed = dropped.rename(); !renamed) fail_disk(renamed.error().detail);
+    return dropped;
+}
+
+void Partition::expire_producers(std::int64_t now_ms) {
+    const std::lock_guard lock(mutex_);
+    log_->expire_producers(now_ms);
+}
+
+bool Partition::close() {
+    const std::lock_guard lock(mutex_);
+    if (state_ == State::offline) return false;
+    state_ = State::none;
+    const auto closed = log_->close();
+    if (!closed) base::log_error("storage", closed.error().detail);
+    return closed.has_value();
+}
+
+}  // namespace broker

@@ -1,0 +1,227 @@
+// Partition: this broker's copy of one topic partition, and its role in it.
+//
+//     append (any network thread)                     whoever finds no writer is the writer
+//       lock: role? reserve offsets, queue, wait        lock: take the queue; unlock
+//       unlock                                          one write, outside the lock
+//       write_queued() ------------------------------>  lock: end offset, high watermark,
+//                                                             take the waiters; unlock
+//       done(error) <---------------------------------  call them
+//
+// A Fetch that must wait parks here as a FetchWaiter and is woken by the move of the high
+// watermark that satisfies it. Nothing polls.
+//
+// Invariants:
+//   - only the leader appends for clients and answers reads
+//   - log start offset <= high watermark <= log end offset
+//   - whoever was queued is told once: when what it waited for is true, or that it failed
+//   - after a failed fdatasync nothing is acknowledged any more
+//
+// Threads: a monitor. mutex_ is held for look-ups and short changes, never across a write, an
+// fdatasync, a wait or a call of a waiter. Another partition's lock is never taken under it.
+//
+// Limits: waiters are bounded by the requests in flight, which connections bound.
+#pragma once
+
+#include "broker/replica/fetch_waiter.h"
+#include "protocol/base/result.h"
+#include "protocol/base/types.h"
+#include "protocol/schema/error_code.h"
+#include "storage/log.h"
+#include "storage/log_directory.h"
+
+#include <boost/asio/thread_pool.hpp>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace broker {
+
+// When an append is answered.
+enum class Acks {
+    leader,  // It can be read by followers: it is in this broker's log.
+    all,     // Every in-sync replica has it.
+};
+
+struct AppendError {
+    protocol::ErrorCode code;
+    std::string detail;
+};
+
+struct Appended {
+    storage::Reserved reserved;
+    base::Offset log_start;
+};
+
+// Where the records of a partition stand for a client.
+struct Positions {
+    base::Offset log_start;
+    base::Offset high_watermark;
+    base::Offset last_stable;
+    base::Offset log_end;
+    base::LeaderEpoch leader_epoch;
+};
+
+struct PartitionRead {
+    protocol::ErrorCode error = protocol::ErrorCode::none;
+    Positions positions;       // -1 each when there is an error that hides them.
+    storage::ReadResult data;  // Empty with an error.
+    std::optional<storage::EpochEnd> diverging;
+};
+
+struct ReadRequest {
+    base::Offset from;
+    std::size_t bytes_max = 0;
+    bool at_least_one_batch = false;
+    bool committed_only = false;                    // isolation level read_committed.
+    base::LeaderEpoch current_leader_epoch{-1};     // What the client believes; -1: not said.
+    base::LeaderEpoch last_fetched_epoch{-1};       // For divergence; -1: not said.
+};
+
+class Partition : public std::enable_shared_from_this<Partition> {
+public:
+    using Done = std::move_only_function<void(protocol::ErrorCode)>;
+    // Called without locks; they must not wait.
+    struct Hooks {
+        std::function<void(const std::string& detail)> disk_failed;  // Once.
+        // The log has bytes that are not synced: once after it was clean, and again whenever
+        // another 64 MiB have come.
+        std::function<void(std::uint64_t bytes, std::int64_t flush_ms)> dirtied;
+    };
+
+    Partition(base::TopicPartition id, base::Uuid topic_id, std::unique_ptr<storage::Log> log,
+              boost::asio::thread_pool& disk, Hooks hooks);
+
+    const base::TopicPartition& id() const noexcept { return id_; }
+    const base::Uuid& topic_id() const noexcept { return topic_id_; }
+
+    // Lead from now on. `isr_size`: in-sync replicas, this one among them.
+    void become_leader(base::LeaderEpoch epoch);
+
+    // No role any more: it is being deleted, moved or shut down. Waiters are answered.
+    void resign();
+
+    // Queue records and write whatever is queued, unless somebody else is writing already.
+    // `done` is called once, on any thread and maybe before this returns, when the records
+    // are where `acks` wants them (and on the disk, if flush.messages asks for that), or with
+    // the error that befell them. It keeps the memory of `request.batches` alive until then.
+    // With an error returned here `done` is never called. A repetition of a batch that is in
+    // the log already is answered like the batch itself.
+    [[nodiscard]] base::Result<Appended, AppendError> append(
+        const storage::AppendRequest& request, Acks acks, std::int64_t now_ms, Done done);
+
+    // What a client may see from an offset on. Blocks for a page or two of the file.
+    PartitionRead read(const ReadRequest& request) const;
+
+    // Park until bytes arrive; see FetchWaiter. False when something is there already, that is
+    // when `seen` is not the position any more at which the caller looked.
+    bool park(const std::shared_ptr<FetchWaiter>& waiter, base::Offset seen, bool committed_only);
+    void unpark(const std::shared_ptr<FetchWaiter>& waiter);
+
+    // Errors: not_leader_or_follower, kafka_storage_error, fenced or unknown leader epoch.
+    [[nodiscard]] base::Result<Positions, protocol::ErrorCode> positions(
+        base::LeaderEpoch current_leader_epoch = base::LeaderEpoch(-1)) const;
+
+    // ListOffsets. Nothing when no record is that young; bounded by what the client may see.
+    [[nodiscard]] base::Result<std::optional<storage::TimestampedOffset>, protocol::ErrorCode> find_time(
+        std::int64_t timestamp, bool committed_only, base::LeaderEpoch current_leader_epoch) const;
+    [[nodiscard]] base::Result<std::optional<storage::TimestampedOffset>, protocol::ErrorCode>
+    find_largest_time(bool committed_only, base::LeaderEpoch current_leader_epoch) const;
+
+    // OffsetForLeaderEpoch.
+    [[nodiscard]] base::Result<storage::EpochEnd, protocol::ErrorCode> end_of_epoch(
+        base::LeaderEpoch epoch, base::LeaderEpoch current_leader_epoch) const;
+    // The leader epoch that the record at `offset` was written in.
+    std::optional<base::LeaderEpoch> epoch_at(base::Offset offset) const;
+
+    // DeleteRecords: -1 is the high watermark. Returns the new log start offset.
+    [[nodiscard]] base::Result<base::Offset, protocol::ErrorCode> delete_records(base::Offset before);
+
+    // DescribeProducers.
+    [[nodiscard]] base::Result<std::vector<storage::ProducerFacts>, protocol::ErrorCode> producers() const;
+
+    void set_config(const storage::LogConfig& config);
+    std::uint64_t size_bytes() const;
+    std::filesystem::path directory() const;
+
+    // ---- For the disk pool: background work on the log. They block.
+
+    // Sync what is dirty. `kind` as storage::Log::begin_flush.
+    void flush(storage::FlushKind kind);
+
+    struct CheckpointPositions {
+        base::Offset recovery_point;
+        base::Offset high_watermark;
+        base::Offset log_start;
+        bool log_start_is_above_segment;  // Only then it has to be written down.
+    };
+    CheckpointPositions checkpoint_positions() const;
+
+    // The disk under the log cannot be trusted any more: nobody is acknowledged, nobody reads.
+    void go_offline();
+
+    // Rename the files for deletion. Requires resign() before. Faults as LogDirectory::retire.
+    [[nodiscard]] base::Result<void, storage::Fault> retire(storage::LogDirectory& directory,
+                                                            const base::Uuid& unique);
+
+    // Drop segments by retention. Files are renamed; remove them with the result later.
+    storage::Dropped apply_retention(std::int64_t now_ms);
+    void expire_producers(std::int64_t now_ms);
+
+    // Write everything out and end. Requires resign() before. The log is clean if true.
+    bool close();
+
+    // Call `look(const storage::Log&)` under the lock; it must be short and not block.
+    template <class Look>
+    auto look(Look look) const {
+        const std::lock_guard lock(mutex_);
+        return look(std::as_const(*log_));
+    }
+
+private:
+    enum class State { leader, none, offline };
+
+    struct Waiting {
+        Acks acks;
+        bool synced;  // Also on the disk.
+        Done done;
+    };
+
+    struct Told {
+        Done done;
+        protocol::ErrorCode error;
+    };
+
+    std::optional<protocol::ErrorCode> refuses(base::LeaderEpoch current_leader_epoch) const noexcept;
+    void write_queued(std::int64_t now_ms);
+    void start_sync();
+    void sync_while_awaited();
+    bool awaits_sync() const noexcept;
+    std::vector<Told> take_satisfied();
+    std::vector<Told> take_failed(base::Offset from, protocol::ErrorCode error);
+    std::vector<std::shared_ptr<FetchWaiter>> move_high_watermark();
+    void fail_disk(const std::string& detail);
+    Positions positions_locked() const noexcept;
+
+    const base::TopicPartition id_;
+    const base::Uuid topic_id_;
+    boost::asio::thread_pool& disk_;
+    const Hooks hooks_;
+
+    mutable std::mutex mutex_;
+    std::unique_ptr<storage::Log> log_;
+    State state_ = State::none;
+    base::LeaderEpoch leader_epoch_{-1};
+    base::Offset high_watermark_;
+    base::Offset synced_;           // Everything below is on the disk.
+    bool is_syncing_ = false;
+    std::uint64_t dirty_told_ = 0;  // Unsynced bytes at which the hook is called next; 0: at the first.
+    std::multimap<base::Offset, Waiting> waiting_;  // By the offset behind the records.
+    std::vector<std::shared_ptr<FetchWaiter>> fetches_;
+};
+
+}  // namespace broker
