@@ -22,8 +22,6 @@
 #include "storage/disk.h"
 #include "storage/producers.h"
 
-#include <optional>
-#include <span>
 #include <vector>
 
 namespace storage {

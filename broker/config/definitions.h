@@ -17,7 +17,6 @@ namespace broker {
 
 // As DescribeConfigs numbers them.
 enum class ConfigType : std::int8_t {
-    unknown = 0,  // Of a key that no table has.
     boolean = 1,
     string = 2,
     int32 = 3,

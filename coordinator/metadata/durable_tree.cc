@@ -1,0 +1,51 @@
+#include "coordinator/metadata/durable_tree.h"
+
+#include "protocol/base/ensure.h"
+
+#include <utility>
+
+namespace coordinator {
+
+using storage::Fault;
+
+base::Result<void, Fault> SnapshotRun::write(const std::vector<NodeImage>& nodes) {
+    if (!writer_) {
+        auto writer = SnapshotWriter::create(disk_, directory_, tree_id_, image_.zxid(),
+                                             image_.last_session(), image_.sessions());
+        if (!writer) return base::Unexpected(writer.error());
+        writer_.emplace(std::move(*writer));
+    }
+    return writer_->add(nodes);
+}
+
+base::Result<void, Fault> SnapshotRun::finish() {
+    base::ensure(writer_.has_value(), "a tree has one node at least");
+    const auto finished = writer_->finish();
+    if (!finished) return finished;
+    return remove_superseded(disk_, directory_);
+}
+
+void SnapshotRun::abandon() {
+    if (writer_) writer_->abandon();
+}
+
+base::Result<std::unique_ptr<DurableTree>, Fault> DurableTree::open(
+    storage::Disk& disk, const std::filesystem::path& directory,
+    const std::function<base::Uuid()>& draw_tree_id) {
+    auto recovered = recover(disk, directory, draw_tree_id);
+    if (!recovered) return base::Unexpected(recovered.error());
+    return std::unique_ptr<DurableTree>(new DurableTree(disk, directory, std::move(*recovered)));
+}
+
+std::vector<Event> DurableTree::apply(const Transaction& transaction) {
+    journal_.append(transaction);
+    return tree_.apply(transaction);
+}
+
+base::Result<std::unique_ptr<SnapshotRun>, Fault> DurableTree::begin_snapshot() {
+    const auto rolled = journal_.roll();
+    if (!rolled) return base::Unexpected(rolled.error());
+    return std::unique_ptr<SnapshotRun>(new SnapshotRun(tree_, disk_, directory_, tree_id_));
+}
+
+}  // namespace coordinator

@@ -1,0 +1,227 @@
+#include "coordinator/metadata/journal.h"
+
+#include "coordinator/metadata/journal_format.h"
+#include "protocol/base/crc32c.h"
+#include "protocol/base/ensure.h"
+#include "protocol/wire/big_endian.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <utility>
+
+namespace coordinator {
+
+namespace format = journal_format;
+using storage::Fault;
+using storage::FaultKind;
+
+namespace {
+
+std::array<std::byte, format::header_bytes> made_header(const base::Uuid& tree_id, Zxid first) {
+    std::array<std::byte, format::header_bytes> header{};
+    std::ranges::copy(std::as_bytes(std::span(format::magic)), header.begin());
+    wire::store(header, format::version_at, format::version);
+    std::ranges::copy(tree_id, header.begin() + format::tree_id_at);
+    wire::store(header, format::first_zxid_at, first.value());
+    const auto summed = std::span(header).first(format::header_crc_at);
+    wire::store(header, format::header_crc_at, base::crc32c(summed));
+    return header;
+}
+
+}  // namespace
+
+std::string numbered_name(std::string_view prefix, Zxid number) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%020lld", static_cast<long long>(number.value()));
+    return std::string(prefix) + digits;
+}
+
+std::optional<Zxid> number_of(std::string_view name, std::string_view prefix) {
+    if (!name.starts_with(prefix)) return std::nullopt;
+    name.remove_prefix(prefix.size());
+    std::int64_t number = 0;
+    const auto parsed = std::from_chars(name.data(), name.data() + name.size(), number);
+    const bool is_number = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size();
+    if (!is_number || name.size() != format::name_digits || number < 0) return std::nullopt;
+    return Zxid(number);
+}
+
+// ---- Journal ------------------------------------------------------------------------------
+
+base::Result<Journal, Fault> Journal::create(storage::Disk& disk,
+                                             const std::filesystem::path& directory,
+                                             const base::Uuid& tree_id, Zxid last) {
+    Journal made(disk, directory, tree_id);
+    made.first_ = last + std::int64_t{1};
+    made.last_ = made.synced_ = made.marked_ = last;
+    made.bytes_ = format::header_bytes;
+    const auto path = directory / numbered_name(format::name_prefix, made.first_);
+    auto file = disk.open(path, storage::OpenMode::create);
+    if (!file) return base::Unexpected(file.error());
+    made.file_ = std::move(*file);
+    // What a crash left of it before it counted may be there: cut it.
+    const auto header = made_header(tree_id, made.first_);
+    auto done = made.file_->truncate(0);
+    if (done) done = made.file_->write(0, std::span<const std::byte>(header));
+    if (done) done = made.file_->sync();
+    if (done) done = disk.sync_directory(directory);
+    if (!done) return base::Unexpected(done.error());
+    return made;
+}
+
+Journal Journal::resume(storage::Disk& disk, const std::filesystem::path& directory,
+                        const base::Uuid& tree_id, std::shared_ptr<storage::File> file, Zxid first,
+                        Zxid last, std::uint64_t bytes) {
+    Journal made(disk, directory, tree_id);
+    made.file_ = std::move(file);
+    made.first_ = first;
+    made.last_ = made.synced_ = last;
+    made.marked_ = Zxid(first.value() - 1);
+    made.bytes_ = bytes;
+    return made;
+}
+
+void Journal::put_entry(const Transaction* transaction) {
+    const std::size_t at = pending_.size();
+    pending_.resize(at + format::entry_transaction_at);
+    if (transaction != nullptr) write(*transaction, pending_);
+    const auto entry = std::span(pending_).subspan(at);
+    const auto length = entry.size() - format::entry_synced_zxid_at;
+    base::ensure(length <= format::entry_bytes_max, "transactions are limited where they come in");
+    wire::store(entry, format::entry_length_at, static_cast<std::uint32_t>(length));
+    wire::store(entry, format::entry_synced_zxid_at, synced_.value());
+    const auto summed = entry.subspan(format::entry_length_at);
+    wire::store(entry, format::entry_crc_at, base::crc32c(summed));
+}
+
+void Journal::append(const Transaction& transaction) {
+    base::ensure(transaction.zxid == last_ + std::int64_t{1}, "the journal has no gaps");
+    put_entry(&transaction);
+    last_ = transaction.zxid;
+}
+
+base::Result<void, Fault> Journal::failed(Fault fault) {
+    fault_ = fault;
+    return base::Unexpected(std::move(fault));
+}
+
+base::Result<void, Fault> Journal::commit() {
+    if (fault_) return base::Unexpected(*fault_);
+    if (pending_.empty()) return {};
+    const auto written = file_->write(bytes_, std::span<const std::byte>(pending_));
+    if (!written && written.error().kind == FaultKind::no_space) {
+        // Nobody was promised these bytes; the same ones go to the same place next time.
+        return base::Unexpected(written.error());
+    }
+    if (!written) return failed(written.error());
+    const auto synced = file_->sync();
+    if (!synced) return failed(synced.error());
+    bytes_ += pending_.size();
+    pending_.clear();
+    marked_ = std::max(marked_, synced_);  // The entries say what was durable before them.
+    synced_ = last_;
+    return {};
+}
+
+void Journal::mark() {
+    base::ensure(pending_.empty(), "a mark speaks of what is durable");
+    if (fault_ || marked_ == synced_) return;
+    put_entry(nullptr);
+    const auto entry = std::exchange(pending_, {});
+    // When it cannot be written, the next entry will say the same.
+    if (!file_->write(bytes_, std::span<const std::byte>(entry))) return;
+    bytes_ += entry.size();
+    marked_ = synced_;
+}
+
+base::Result<void, Fault> Journal::roll() {
+    if (fault_) return base::Unexpected(*fault_);
+    base::ensure(pending_.empty(), "only a segment that is durable is left behind");
+    if (last_ < first_) return {};
+    mark();
+    const auto synced = file_->sync();
+    if (!synced) return failed(synced.error());
+    auto next = create(*disk_, directory_, tree_id_, last_);
+    if (!next && next.error().kind == FaultKind::no_space) return base::Unexpected(next.error());
+    if (!next) return failed(next.error());
+    *this = std::move(*next);
+    return {};
+}
+
+void Journal::close() {
+    if (fault_ || !pending_.empty()) return;
+    mark();
+    // Nothing was promised about the mark: its loss loses no transaction.
+    static_cast<void>(file_->sync());
+}
+
+// ---- SegmentReader ------------------------------------------------------------------------
+
+base::Result<SegmentReader::Header, Fault> SegmentReader::header() const {
+    const auto corrupt = [](const char* why) {
+        return base::Unexpected(Fault(FaultKind::corrupt, why));
+    };
+    if (bytes_.size() < format::header_bytes) return corrupt("the header is cut short");
+    const auto header = bytes_.first(format::header_bytes);
+    if (!std::ranges::equal(header.first(format::magic.size()),
+                            std::as_bytes(std::span(format::magic)))) {
+        return corrupt("not a journal of Milena's metadata: bad magic at byte 0");
+    }
+    const auto version = wire::load<std::int32_t>(header, format::version_at);
+    if (version > format::version) {
+        return base::Unexpected(Fault(
+            FaultKind::foreign, "format version " + std::to_string(version) +
+                                    ", this build knows up to " + std::to_string(format::version)));
+    }
+    const auto crc = wire::load<std::uint32_t>(header, format::header_crc_at);
+    if (version != format::version || crc != base::crc32c(header.first(format::header_crc_at))) {
+        return corrupt("bad checksum of the header");
+    }
+    Header read;
+    std::ranges::copy(header.subspan(format::tree_id_at, read.tree_id.size()),
+                      read.tree_id.begin());
+    read.first_zxid = Zxid(wire::load<std::int64_t>(header, format::first_zxid_at));
+    return read;
+}
+
+std::optional<SegmentReader::Entry> SegmentReader::entry_at(std::size_t at) const {
+    if (at > bytes_.size() || bytes_.size() - at < format::entry_transaction_at)
+        return std::nullopt;
+    const auto rest = bytes_.subspan(at);
+    const std::size_t length = wire::load<std::uint32_t>(rest, format::entry_length_at);
+    if (length < format::entry_length_min || length > format::entry_bytes_max ||
+        length > rest.size() - format::entry_synced_zxid_at) {
+        return std::nullopt;
+    }
+    const auto entry = rest.first(format::entry_synced_zxid_at + length);
+    if (wire::load<std::uint32_t>(entry, format::entry_crc_at) !=
+        base::crc32c(entry.subspan(format::entry_length_at))) {
+        return std::nullopt;
+    }
+    return Entry{at, Zxid(wire::load<std::int64_t>(entry, format::entry_synced_zxid_at)),
+                 entry.subspan(format::entry_transaction_at)};
+}
+
+std::optional<SegmentReader::Entry> SegmentReader::next() {
+    const auto entry = entry_at(position_);
+    if (entry) position_ += format::entry_transaction_at + entry->transaction.size();
+    return entry;
+}
+
+std::optional<Zxid> SegmentReader::synced_behind(std::size_t from, Zxid first) const {
+    // What an entry here could say; asked before its checksum is computed, because data may
+    // look like a great many long entries.
+    const Zxid least = first + std::int64_t{-1};
+    const Zxid most = first + static_cast<std::int64_t>(bytes_.size());
+    std::optional<Zxid> highest;
+    for (std::size_t at = from; bytes_.size() - at >= format::entry_transaction_at; ++at) {
+        const Zxid synced(wire::load<std::int64_t>(bytes_, at + format::entry_synced_zxid_at));
+        if (synced < least || synced > most) continue;
+        if (entry_at(at)) highest = std::max(highest.value_or(synced), synced);
+    }
+    return highest;
+}
+
+}  // namespace coordinator

@@ -1,0 +1,133 @@
+// Journal: writes transactions to the last segment, and reads segments back.
+//
+//     append(t1) append(t2)     into memory
+//     commit()                  one write, one fdatasync: both are durable
+//     mark()                    nothing to do: say in the file that they are
+//
+// Format: journal_format.h. Recovery, which decides what a bad entry means: recovery.h.
+//
+// Invariants:
+//   - what was durable is never written again
+//   - synced_zxid() only grows
+//   - after a failed fdatasync, or a write that failed for anything but space, every call fails
+//
+// Threads: none of its own, one at a time.
+#pragma once
+
+#include "coordinator/metadata/journal_format.h"
+#include "coordinator/metadata/transaction.h"
+#include "protocol/base/result.h"
+#include "protocol/base/types.h"
+#include "storage/disk.h"
+#include "storage/fault.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace coordinator {
+
+// The name of a segment or a snapshot: prefix and number, and the other way.
+std::string numbered_name(std::string_view prefix, Zxid number);
+std::optional<Zxid> number_of(std::string_view name, std::string_view prefix);
+
+class Journal {
+public:
+    // Make the segment that begins behind `last`, durable and empty. Faults: io, no_space.
+    [[nodiscard]] static base::Result<Journal, storage::Fault> create(
+        storage::Disk& disk, const std::filesystem::path& directory, const base::Uuid& tree_id,
+        Zxid last);
+
+    // Go on at the end of a segment that recovery has read. Requires that everything in it
+    // up to `bytes` is durable, and that `last` is its last transaction.
+    static Journal resume(storage::Disk& disk, const std::filesystem::path& directory,
+                          const base::Uuid& tree_id, std::shared_ptr<storage::File> file,
+                          Zxid first, Zxid last, std::uint64_t bytes);
+
+    // Requires that the zxid follows that of the one before, and that the transaction takes
+    // less than entry_bytes_max.
+    void append(const Transaction& transaction);
+
+    bool has_uncommitted() const noexcept { return !pending_.empty(); }
+
+    // Make all that was appended durable. Faults: no_space, and nothing has changed, so that
+    // it may be tried again when there is space; io, and that was the end of this journal.
+    [[nodiscard]] base::Result<void, storage::Fault> commit();
+
+    // Note in the file, without waiting for the disk, that all in it is durable: then damage
+    // of it is never taken for what a crash left. Nothing when that is known already.
+    void mark();
+
+    // Begin the next segment, when the present one has transactions. Requires that nothing is
+    // uncommitted. Faults: as of commit().
+    [[nodiscard]] base::Result<void, storage::Fault> roll();
+
+    // Say for the last time that all is durable, on the disk itself.
+    void close();
+
+    Zxid synced_zxid() const noexcept { return synced_; }
+    std::uint64_t bytes() const noexcept { return bytes_; }  // Of the present segment.
+
+private:
+    Journal(storage::Disk& disk, std::filesystem::path directory, const base::Uuid& tree_id)
+        : disk_(&disk), directory_(std::move(directory)), tree_id_(tree_id) {}
+
+    void put_entry(const Transaction* transaction);
+    [[nodiscard]] base::Result<void, storage::Fault> failed(storage::Fault fault);
+
+    storage::Disk* disk_;
+    std::filesystem::path directory_;
+    base::Uuid tree_id_;
+    std::shared_ptr<storage::File> file_;
+    std::uint64_t bytes_ = 0;         // Where the next entry goes.
+    Zxid first_;                      // Of the present segment.
+    Zxid last_;                       // Appended.
+    Zxid synced_;                     // Durable.
+    Zxid marked_;                     // Durable by what the file says itself.
+    std::vector<std::byte> pending_;  // Entries that are not written yet.
+    std::optional<storage::Fault> fault_;
+};
+
+// One segment's bytes, entry by entry.
+class SegmentReader {
+public:
+    struct Header {
+        base::Uuid tree_id{};
+        Zxid first_zxid;
+    };
+
+    struct Entry {
+        std::size_t at = 0;
+        Zxid synced_zxid;
+        std::span<const std::byte> transaction;  // Empty: a mark.
+    };
+
+    // Requires that `bytes` outlive the reader.
+    explicit SegmentReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+
+    // Faults: foreign for a version newer than ours, corrupt for anything else that is wrong.
+    [[nodiscard]] base::Result<Header, storage::Fault> header() const;
+
+    // The next entry; nothing at the end and at the first bad one: position() tells where.
+    std::optional<Entry> next();
+
+    std::size_t position() const noexcept { return position_; }
+    bool at_end() const noexcept { return position_ == bytes_.size(); }
+
+    // The highest synced_zxid of the valid entries from `from` on, wherever one may begin.
+    // Entries of a segment that begins with `first` are looked for.
+    std::optional<Zxid> synced_behind(std::size_t from, Zxid first) const;
+
+private:
+    std::optional<Entry> entry_at(std::size_t at) const;
+
+    std::span<const std::byte> bytes_;
+    std::size_t position_ = journal_format::header_bytes;
+};
+
+}  // namespace coordinator

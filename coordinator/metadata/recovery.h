@@ -1,0 +1,43 @@
+// Recovery: the tree and the journal's end from what a directory holds.
+//
+//     newest snapshot that is valid --> tree --> segments since then, in order --> tree
+//
+// Of what is there, only a torn tail is cut (journal_format.h says what that is). Damage
+// anywhere else, a gap, files of another tree, or a version newer than ours refuse the start.
+//
+// Source: design.md section 4; the rule that tells a torn tail from damage is ours.
+#pragma once
+
+#include "coordinator/metadata/journal.h"
+#include "coordinator/metadata/tree.h"
+#include "protocol/base/result.h"
+#include "storage/disk.h"
+#include "storage/fault.h"
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace coordinator {
+
+struct Recovered {
+    Tree tree;
+    Journal journal;
+    base::Uuid tree_id{};
+    std::vector<std::string> notes;  // What people should know: what was cut or passed over.
+};
+
+// Recover the tree of `directory`, or begin a new one, with the id that `draw_tree_id` gives,
+// when there are no files of one. All that was recovered is durable. Requires that nobody
+// else uses the directory. Faults: corrupt, with file and position; foreign, with both
+// versions or with the file of another tree; io, no_space.
+[[nodiscard]] base::Result<Recovered, storage::Fault> recover(
+    storage::Disk& disk, const std::filesystem::path& directory,
+    const std::function<base::Uuid()>& draw_tree_id);
+
+// Remove the snapshots but the newest two, and the segments that neither of them needs.
+[[nodiscard]] base::Result<void, storage::Fault> remove_superseded(
+    storage::Disk& disk, const std::filesystem::path& directory);
+
+}  // namespace coordinator

@@ -1,0 +1,538 @@
+#include "coordinator/metadata/durable_tree.h"
+
+#include "coordinator/metadata/journal_format.h"
+#include "coordinator/metadata/snapshot_format.h"
+#include "coordinator/tests/metadata_fixture.h"
+#include "coordinator/tests/sim_disk.h"
+#include "protocol/wire/big_endian.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+using namespace coordinator;
+using storage::FaultKind;
+
+namespace {
+
+const std::filesystem::path directory = "/d";
+
+std::string journal_file(std::int64_t first) {
+    return (directory / numbered_name(journal_format::name_prefix, Zxid(first))).string();
+}
+
+std::string snapshot_file(std::int64_t zxid) {
+    return (directory / numbered_name(snapshot_format::name_prefix, Zxid(zxid))).string();
+}
+
+// A tree on a simulated disk, and all that was ever applied to it.
+struct World {
+    sim::SimDisk disk;
+    std::mt19937_64 random{1};
+    std::vector<Transaction> history;
+    std::size_t acknowledged = 0;  // How many of them.
+    std::unique_ptr<DurableTree> tree;
+    std::unique_ptr<SnapshotRun> snapshot;
+
+    base::Result<void, storage::Fault> open() {
+        auto opened = DurableTree::open(disk, directory, [&] {
+            base::Uuid id{};
+            for (std::byte& byte : id) byte = static_cast<std::byte>(random());
+            return id;
+        });
+        if (!opened) return base::Unexpected(opened.error());
+        tree = std::move(*opened);
+        return {};
+    }
+
+    void close() {
+        snapshot.reset();
+        tree.reset();
+    }
+
+    void apply(const Transaction& transaction) {
+        history.push_back(transaction);
+        tree->apply(transaction);
+    }
+
+    void apply_some(std::size_t count, std::size_t data_bytes_max = 40) {
+        for (; count > 0; --count) apply(drawn(tree->tree(), random, data_bytes_max));
+    }
+
+    base::Result<void, storage::Fault> commit() {
+        const auto committed = tree->commit();
+        if (committed) acknowledged = history.size();
+        return committed;
+    }
+
+    void write_snapshot() {
+        auto begun = tree->begin_snapshot();
+        REQUIRE(begun);
+        for (auto slice = (*begun)->take(7); !slice.empty(); slice = (*begun)->take(7)) {
+            REQUIRE((*begun)->write(slice));
+        }
+        REQUIRE((*begun)->finish());
+    }
+
+    // Everything, as the files have it: taken through another start.
+    base::Result<Everything, storage::Fault> reopened() {
+        close();
+        const auto opened = open();
+        if (!opened) return base::Unexpected(opened.error());
+        return everything();
+    }
+
+    Everything everything() const { return everything_of(const_cast<Tree&>(tree->tree())); }
+
+    void flip(const std::string& file, std::size_t byte, unsigned bit) {
+        auto content = disk.content(file);
+        content[byte] ^= static_cast<std::byte>(1u << bit);
+        disk.put(file, std::move(content));
+    }
+};
+
+bool names(const storage::Fault& fault, const std::string& text) {
+    return fault.detail.contains(text);
+}
+
+// ---- power loss, from a seed --------------------------------------------------------------
+
+// Random work with crashes at random calls. After each of them what was acknowledged is
+// there, and what is there is what was applied, in its order.
+void crash_and_recover(std::uint64_t seed) {
+    World in;
+    in.random.seed(seed);
+    in.disk.random.seed(seed + 1);
+    const auto draw = [&](std::uint64_t bound) { return in.random() % bound; };
+    std::uint64_t calls_left = 0;
+    bool is_full = false;
+    const auto plan_crash = [&](std::uint64_t calls_max) {
+        calls_left = 1 + draw(calls_max);
+        is_full = false;
+        in.disk.refuse = [&](const std::string& call) -> std::optional<FaultKind> {
+            if (calls_left > 0) --calls_left;
+            if (calls_left == 0) return FaultKind::io;
+            if (is_full && (call == "write" || (call == "create" && draw(2) == 0))) {
+                return FaultKind::no_space;
+            }
+            return std::nullopt;
+        };
+    };
+    const auto crash = [&] {
+        in.close();
+        if (draw(3) == 0) {
+            in.disk.kill_process();
+        } else {
+            in.disk.lose_power();
+        }
+    };
+
+    const std::size_t data_bytes_max = draw(8) == 0 ? 3000 : 40;
+    for (int life = 0; life < 4; ++life) {
+        // The start itself may be cut short, and then there is another one.
+        plan_crash(draw(3) == 0 ? 6 : 1000);
+        auto opened = in.open();
+        while (!opened) {
+            REQUIRE_MESSAGE(calls_left == 0, opened.error().detail);
+            crash();
+            plan_crash(1000);
+            opened = in.open();
+        }
+        const auto found = static_cast<std::size_t>(in.tree->tree().last_zxid().value());
+        REQUIRE(found >= in.acknowledged);
+        REQUIRE(found <= in.history.size());
+        in.history.resize(found);
+        in.acknowledged = found;
+        REQUIRE(in.everything() == replayed(in.history));
+
+        plan_crash(60);
+        while (calls_left > 0) {
+            switch (draw(8)) {
+                case 0:
+                    is_full = draw(3) == 0;
+                    break;
+                case 1:
+                    if (!in.tree->has_uncommitted() && !in.snapshot) {
+                        auto begun = in.tree->begin_snapshot();
+                        if (begun) in.snapshot = std::move(*begun);
+                    }
+                    break;
+                case 2:
+                    if (!in.tree->has_uncommitted()) in.tree->mark();
+                    break;
+                case 3:
+                case 4:
+                    if (in.snapshot) {
+                        const auto slice = in.snapshot->take(1 + draw(20));
+                        const auto done =
+                            slice.empty() ? in.snapshot->finish() : in.snapshot->write(slice);
+                        if (!done) in.snapshot->abandon();
+                        if (!done || slice.empty()) in.snapshot.reset();
+                        break;
+                    }
+                    [[fallthrough]];
+                default:
+                    in.apply_some(1 + draw(4), data_bytes_max);
+                    static_cast<void>(in.commit());
+            }
+        }
+        crash();
+    }
+}
+
+}  // namespace
+
+TEST_SUITE("coordinator/metadata/durable_tree") {
+    TEST_CASE("what was acknowledged survives a crash at any call, and nothing else appears") {
+        // 2,000 lives of four crashes each; SEED=n runs one of them.
+        if (const char* seed = std::getenv("SEED")) {
+            crash_and_recover(std::strtoull(seed, nullptr, 10));
+            return;
+        }
+        for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+            CAPTURE(seed);
+            crash_and_recover(seed);
+        }
+    }
+
+    TEST_CASE("a fresh directory is a fresh tree, and stays one") {
+        World in;
+        REQUIRE(in.open());
+        const auto fresh = replayed({});
+        CHECK(in.everything() == fresh);
+        CHECK(in.disk.files() == std::vector<std::string>{journal_file(1)});
+        CHECK(*in.reopened() == fresh);
+        CHECK(in.tree->notes().empty());
+    }
+
+    TEST_CASE("a journal cut at any byte behind its header gives the transactions before the cut") {
+        World in;
+        REQUIRE(in.open());
+        std::vector<std::size_t> ends{journal_format::header_bytes};
+        for (int i = 0; i < 12; ++i) {
+            in.apply_some(1);
+            REQUIRE(in.commit());
+            ends.push_back(in.disk.content(journal_file(1)).size());
+        }
+        const auto whole = in.disk.content(journal_file(1));
+        std::vector<Everything> expected;
+        for (std::size_t k = 0; k <= in.history.size(); ++k) {
+            expected.push_back(
+                replayed({in.history.begin(), in.history.begin() + std::ptrdiff_t(k)}));
+        }
+        for (std::size_t length = journal_format::header_bytes; length <= whole.size(); ++length) {
+            CAPTURE(length);
+            in.disk.put(journal_file(1), {whole.begin(), whole.begin() + std::ptrdiff_t(length)});
+            const auto found = in.reopened();
+            REQUIRE(found);
+            const auto entries = std::ranges::upper_bound(ends, length) - ends.begin() - 1;
+            CHECK(*found == expected[static_cast<std::size_t>(entries)]);
+            CHECK(in.disk.content(journal_file(1)).size() ==
+                  ends[static_cast<std::size_t>(entries)]);
+        }
+    }
+
+    TEST_CASE(
+        "a changed bit anywhere in a marked journal is found: nothing is ever lost in silence") {
+        World in;
+        REQUIRE(in.open());
+        for (int i = 0; i < 8; ++i) {
+            in.apply_some(2, 20);
+            REQUIRE(in.commit());
+        }
+        const auto before_mark = in.disk.content(journal_file(1)).size();
+        in.tree->close();
+        const auto whole = in.disk.content(journal_file(1));
+        const auto expected = in.everything();
+        for (std::size_t byte = 0; byte < whole.size(); ++byte) {
+            CAPTURE(byte);
+            in.disk.put(journal_file(1), whole);
+            in.flip(journal_file(1), byte, static_cast<unsigned>(byte % 8));
+            const auto found = in.reopened();
+            if (byte >= before_mark) {
+                REQUIRE(found);
+                CHECK(*found == expected);
+            } else {
+                REQUIRE_FALSE(found);
+                CHECK((found.error().kind == FaultKind::corrupt ||
+                       found.error().kind == FaultKind::foreign));
+                CHECK(names(found.error(), journal_file(1)));
+            }
+        }
+    }
+
+    TEST_CASE("the refusal of a damaged journal names file, position and transaction") {
+        World in;
+        REQUIRE(in.open());
+        std::vector<std::size_t> ends;
+        for (int i = 0; i < 3; ++i) {
+            in.apply_some(1);
+            REQUIRE(in.commit());
+            ends.push_back(in.disk.content(journal_file(1)).size());
+        }
+        in.flip(journal_file(1), ends[0] + 30, 3);
+        const auto found = in.reopened();
+        REQUIRE_FALSE(found);
+        CHECK(found.error().detail == journal_file(1) + ": byte " + std::to_string(ends[0]) +
+                                          ": transaction 2 is damaged, and it was acknowledged; "
+                                          "restore the file from a copy");
+    }
+
+    TEST_CASE("blocks of one unsynced write that came to the disk out of order are a torn tail") {
+        World in;
+        REQUIRE(in.open());
+        in.apply_some(1);
+        REQUIRE(in.commit());
+        const auto durable = in.disk.content(journal_file(1)).size();
+        in.apply_some(10, 2000);
+        in.disk.refuse = [](const std::string& call) -> std::optional<FaultKind> {
+            if (call == "sync") return FaultKind::io;
+            return std::nullopt;
+        };
+        REQUIRE_FALSE(in.commit());
+        in.disk.refuse = nullptr;
+        in.flip(journal_file(1), durable + 40, 0);  // The first of the ten; the others are right.
+        const auto found = in.reopened();
+        REQUIRE(found);
+        CHECK(found->zxid == Zxid(1));
+        CHECK(in.tree->notes().size() == 1);
+    }
+
+    TEST_CASE("a snapshot and the journal since then give the same tree as the whole journal") {
+        World in;
+        REQUIRE(in.open());
+        for (int round = 0; round < 5; ++round) {
+            in.apply_some(30);
+            REQUIRE(in.commit());
+            in.write_snapshot();
+            in.apply_some(3);
+            REQUIRE(in.commit());
+            CHECK(*in.reopened() == replayed(in.history));
+        }
+        // The newest two snapshots, and the journal since the older one.
+        CHECK(in.disk.files() == std::vector<std::string>{journal_file(130), journal_file(163),
+                                                          snapshot_file(129), snapshot_file(162)});
+    }
+
+    TEST_CASE("a damaged snapshot is passed over for the one before and the journal since") {
+        World in;
+        REQUIRE(in.open());
+        for (int round = 0; round < 2; ++round) {
+            in.apply_some(20);
+            REQUIRE(in.commit());
+            in.write_snapshot();
+        }
+        in.apply_some(5);
+        REQUIRE(in.commit());
+        const auto expected = in.everything();
+        const auto newest = snapshot_file(40);
+        const auto whole = in.disk.content(newest);
+        for (std::size_t byte = 0; byte < whole.size(); ++byte) {
+            CAPTURE(byte);
+            in.disk.put(newest, whole);
+            in.flip(newest, byte, static_cast<unsigned>(byte % 8));
+            const auto found = in.reopened();
+            const bool says_newer = !found && found.error().kind == FaultKind::foreign;
+            const auto version_end = snapshot_format::version_at + sizeof(std::int32_t);
+            if (says_newer) {
+                CHECK((byte >= snapshot_format::version_at && byte < version_end));
+            } else {
+                REQUIRE(found);
+                CHECK(*found == expected);
+                CHECK(in.tree->notes().size() == 1);
+            }
+        }
+        for (std::size_t length = 0; length < whole.size(); ++length) {
+            CAPTURE(length);
+            in.disk.put(newest, {whole.begin(), whole.begin() + std::ptrdiff_t(length)});
+            const auto found = in.reopened();
+            REQUIRE(found);
+            CHECK(*found == expected);
+        }
+    }
+
+    TEST_CASE(
+        "when no snapshot is whole and the journal does not begin at the beginning, the start "
+        "is refused") {
+        World in;
+        REQUIRE(in.open());
+        for (int round = 0; round < 3; ++round) {
+            in.apply_some(20);
+            REQUIRE(in.commit());
+            in.write_snapshot();
+        }
+        in.flip(snapshot_file(40), 60, 0);
+        in.flip(snapshot_file(60), 60, 0);
+        const auto found = in.reopened();
+        REQUIRE_FALSE(found);
+        CHECK(found.error().kind == FaultKind::corrupt);
+        CHECK(names(found.error(), snapshot_file(40)));
+        CHECK(names(found.error(), snapshot_file(60)));
+    }
+
+    TEST_CASE("a journal that is missing or was shortened behind a snapshot refuses the start") {
+        const auto with_snapshots = [](World& in) {
+            REQUIRE(in.open());
+            for (int round = 0; round < 2; ++round) {
+                in.apply_some(20);
+                REQUIRE(in.commit());
+                in.write_snapshot();
+            }
+            in.apply_some(20);
+            REQUIRE(in.commit());
+        };
+        SUBCASE("all of it") {
+            World in;
+            with_snapshots(in);
+            for (const auto first : {1, 21, 41}) in.disk.remove(journal_file(first));
+            CHECK(names(in.reopened().error(), "no journal"));
+        }
+        SUBCASE("what follows the older snapshot, while the newest is damaged") {
+            World in;
+            with_snapshots(in);
+            in.disk.remove(journal_file(21));
+            in.flip(snapshot_file(40), 60, 0);
+            CHECK(names(in.reopened().error(), "the journal begins with transaction 41"));
+        }
+        SUBCASE("one in the middle") {
+            World in;
+            REQUIRE(in.open());
+            for (int round = 0; round < 3; ++round) {
+                in.apply_some(20);
+                REQUIRE(in.commit());
+                REQUIRE(in.tree->begin_snapshot());
+            }
+            in.disk.remove(journal_file(21));
+            CHECK(in.reopened().error().detail ==
+                  journal_file(41) +
+                      ": byte 28: it begins with transaction 41, but 21 is the next");
+        }
+        SUBCASE("the last") {
+            World in;
+            with_snapshots(in);
+            in.disk.remove(journal_file(41));
+            auto content = in.disk.content(journal_file(21));
+            content.resize(content.size() / 2);
+            in.disk.put(journal_file(21), content);
+            CHECK(in.reopened().error().kind == FaultKind::corrupt);
+        }
+    }
+
+    TEST_CASE("files of another tree refuse the start") {
+        World in;
+        World other;
+        other.random.seed(2);
+        for (World* world : {&in, &other}) {
+            REQUIRE(world->open());
+            world->apply_some(20);
+            REQUIRE(world->commit());
+            world->write_snapshot();
+        }
+        in.disk.put(journal_file(21), other.disk.content(journal_file(21)));
+        const auto found = in.reopened();
+        REQUIRE_FALSE(found);
+        CHECK(found.error().kind == FaultKind::foreign);
+        CHECK(names(found.error(), journal_file(21)));
+    }
+
+    TEST_CASE("a version newer than ours refuses the start, naming file and both versions") {
+        World in;
+        REQUIRE(in.open());
+        in.apply_some(20);
+        REQUIRE(in.commit());
+        in.write_snapshot();
+        in.close();
+        const auto with_version_7 = [&](const std::string& file, std::size_t at) {
+            auto content = in.disk.content(file);
+            wire::store(std::span(content), at, std::int32_t{7});
+            in.disk.put(file, content);
+        };
+        SUBCASE("of the journal") {
+            with_version_7(journal_file(21), journal_format::version_at);
+            CHECK(in.open().error().detail ==
+                  journal_file(21) + ": format version 7, this build knows up to 1");
+        }
+        SUBCASE("of a snapshot") {
+            with_version_7(snapshot_file(20), snapshot_format::version_at);
+            CHECK(in.open().error().detail ==
+                  snapshot_file(20) + ": format version 7, this build knows up to 1");
+        }
+    }
+
+    TEST_CASE("a full disk refuses a commit, and takes it when there is space again") {
+        World in;
+        REQUIRE(in.open());
+        in.apply_some(3);
+        in.disk.refuse = [](const std::string&) { return FaultKind::no_space; };
+        for (int i = 0; i < 3; ++i) {
+            const auto refused = in.commit();
+            REQUIRE_FALSE(refused);
+            CHECK(refused.error().kind == FaultKind::no_space);
+        }
+        CHECK(in.tree->synced_zxid() == Zxid(0));
+        in.apply_some(2);
+        in.disk.refuse = nullptr;
+        REQUIRE(in.commit());
+        CHECK(*in.reopened() == replayed(in.history));
+    }
+
+    TEST_CASE("after a failed fsync nothing is ever acknowledged again") {
+        World in;
+        REQUIRE(in.open());
+        in.apply_some(3);
+        in.disk.refuse = [](const std::string& call) -> std::optional<FaultKind> {
+            if (call == "sync") return FaultKind::io;
+            return std::nullopt;
+        };
+        REQUIRE_FALSE(in.commit());
+        in.disk.refuse = nullptr;
+        CHECK_FALSE(in.commit());
+        CHECK_FALSE(in.tree->begin_snapshot());
+        CHECK(in.tree->synced_zxid() == Zxid(0));
+    }
+
+    TEST_CASE("a snapshot that fails leaves the journal as it was") {
+        World in;
+        REQUIRE(in.open());
+        in.apply_some(10);
+        REQUIRE(in.commit());
+        auto run = in.tree->begin_snapshot();
+        REQUIRE(run);
+        in.disk.refuse = [](const std::string&) { return FaultKind::no_space; };
+        CHECK_FALSE((*run)->write((*run)->take(100)));
+        in.disk.refuse = nullptr;
+        (*run)->abandon();
+        run->reset();
+        in.apply_some(10);
+        REQUIRE(in.commit());
+        in.write_snapshot();
+        CHECK(*in.reopened() == replayed(in.history));
+    }
+
+    TEST_CASE("a transaction comes back as it was written") {
+        Transaction transaction{Zxid(9), -5, SessionId(-7), {}};
+        transaction.changes = {
+            NodeCreated{
+                "/a", std::nullopt, NodeKind::ttl, 1, {{31, {"world", "anyone"}}, {1, {"", ""}}}},
+            NodeCreated{"/b", "", NodeKind::container, 0, {}},
+            NodeDeleted{"/c"},
+            DataSet{"/d", std::string(100'000, '\0')},
+            AclSet{"/e", {}},
+            SessionCreated{-1, Password{std::byte{1}}},
+            SessionClosed{}};
+        for (int i = 0; i < 5000; ++i) transaction.changes.push_back(NodeDeleted{"/"});
+        std::vector<std::byte> bytes;
+        write(transaction, bytes);
+        CHECK(read_transaction(bytes) == transaction);
+        for (std::size_t length = 0; length < bytes.size(); length += 1 + length / 50) {
+            CHECK_FALSE(read_transaction(std::span(bytes).first(length)));
+        }
+        bytes.push_back(std::byte{0});
+        CHECK_FALSE(read_transaction(bytes));
+        CHECK_FALSE(read_transaction(std::vector<std::byte>(40, std::byte{0xff})));
+    }
+}
