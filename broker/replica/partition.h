@@ -138,6 +138,13 @@ public:
     // The leader epoch that the record at `offset` was written in.
     std::optional<base::LeaderEpoch> epoch_at(base::Offset offset) const;
 
+    // Where segments begin, ascending, and when each was last written (ListOffsets version 0).
+    struct SegmentStart {
+        base::Offset base;
+        std::int64_t modified_ms;
+    };
+    std::vector<SegmentStart> segment_starts() const;
+
     // DeleteRecords: -1 is the high watermark. Returns the new log start offset.
     [[nodiscard]] base::Result<base::Offset, protocol::ErrorCode> delete_records(base::Offset before);
 

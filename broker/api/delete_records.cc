@@ -1,0 +1,45 @@
+// DeleteRecords: move the start of partitions up to an offset; what lies below is gone.
+//
+// Source: facts/kafka.md §2.7.
+
+#include "broker/api/handlers.h"
+
+namespace broker {
+
+using base::Offset;
+using protocol::DeleteRecordsRequest;
+using protocol::DeleteRecordsResponse;
+using protocol::ErrorCode;
+
+Answer<DeleteRecordsResponse> handle(RequestContext& context, DeleteRecordsRequest request) {
+    const auto image = context.image();
+    DeleteRecordsResponse response;
+    for (const auto& topic : request.topics) {
+        auto& topic_answer = response.topics.emplace_back();
+        topic_answer.name = topic.name;
+        const bool may = context.authorise(Operation::remove, ResourceType::topic, topic.name);
+        const TopicImage* known = image->find_topic(topic.name.view());
+        for (const auto& asked : topic.partitions) {
+            auto& answer = topic_answer.partitions.emplace_back();
+            answer.partition_index = asked.partition_index;
+            answer.low_watermark = Offset(-1);
+            const PartitionImage* partition = known ? known->find(asked.partition_index) : nullptr;
+            if (!may) {
+                answer.error_code = ErrorCode::topic_authorization_failed;
+            } else if (!partition) {
+                answer.error_code = ErrorCode::unknown_topic_or_partition;
+            } else if (!partition->local) {
+                answer.error_code = partition->leader == image->self ? ErrorCode::kafka_storage_error
+                                                                     : ErrorCode::not_leader_or_follower;
+            } else if (const auto start = partition->local->delete_records(asked.offset)) {
+                answer.low_watermark = *start;
+            } else {
+                answer.error_code = start.error();
+            }
+        }
+    }
+    response.throttle_time_ms = context.throttle(0);
+    return response;
+}
+
+}  // namespace broker

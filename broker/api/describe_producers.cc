@@ -1,0 +1,55 @@
+// DescribeProducers: who writes to a partition with a producer id (KIP-664).
+
+#include "broker/api/handlers.h"
+
+namespace broker {
+
+using protocol::DescribeProducersRequest;
+using protocol::DescribeProducersResponse;
+using protocol::ErrorCode;
+
+namespace {
+
+void describe(const storage::ProducerFacts& producer, DescribeProducersResponse::Topic::Partition& answer) {
+    auto& each = answer.active_producers.emplace_back();
+    each.producer_id = producer.producer;
+    each.producer_epoch = producer.epoch;
+    each.last_sequence = producer.last_sequence;
+    each.last_timestamp = producer.last_timestamp;
+    each.coordinator_epoch = producer.coordinator_epoch;
+    each.current_txn_start_offset = producer.transaction_start.value_or(base::Offset(-1));
+}
+
+}  // namespace
+
+Answer<DescribeProducersResponse> handle(RequestContext& context, DescribeProducersRequest request) {
+    const auto image = context.image();
+    DescribeProducersResponse response;
+    for (const auto& topic : request.topics) {
+        auto& topic_answer = response.topics.emplace_back();
+        topic_answer.name = topic.name;
+        const bool may = context.authorise(Operation::read, ResourceType::topic, topic.name);
+        const TopicImage* known = image->find_topic(topic.name.view());
+        for (const auto index : topic.partition_indexes) {
+            auto& answer = topic_answer.partitions.emplace_back();
+            answer.partition_index = index;
+            const PartitionImage* partition = known ? known->find(index) : nullptr;
+            if (!may) {
+                answer.error_code = ErrorCode::topic_authorization_failed;
+            } else if (!partition) {
+                answer.error_code = ErrorCode::unknown_topic_or_partition;
+            } else if (!partition->local) {
+                answer.error_code = partition->leader == image->self ? ErrorCode::kafka_storage_error
+                                                                     : ErrorCode::not_leader_or_follower;
+            } else if (const auto producers = partition->local->producers()) {
+                for (const auto& producer : *producers) describe(producer, answer);
+            } else {
+                answer.error_code = producers.error();
+            }
+        }
+    }
+    response.throttle_time_ms = context.throttle(0);
+    return response;
+}
+
+}  // namespace broker

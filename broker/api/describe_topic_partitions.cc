@@ -1,0 +1,95 @@
+// DescribeTopicPartitions: topics with their partitions, a page at a time (KIP-966).
+//
+// Topics come in the order of their names; a page ends after response_partition_limit
+// partitions and names where the next one begins.
+
+#include "broker/api/handlers.h"
+
+#include <algorithm>
+#include <set>
+
+namespace broker {
+
+using protocol::DescribeTopicPartitionsRequest;
+using protocol::DescribeTopicPartitionsResponse;
+using protocol::ErrorCode;
+
+namespace {
+
+constexpr std::int32_t partitions_max = 2000;  // max.request.partition.size.limit
+
+DescribeTopicPartitionsResponse::Topic::Partition describe(const ClusterImage& image, const PartitionImage& partition,
+                                                           std::size_t index) {
+    DescribeTopicPartitionsResponse::Topic::Partition answer;
+    answer.partition_index = base::PartitionIndex(static_cast<std::int32_t>(index));
+    answer.leader_id = partition.leader;
+    answer.leader_epoch = partition.leader_epoch;
+    answer.replica_nodes = partition.replicas;
+    answer.isr_nodes = partition.isr;
+    if (!image.find_broker(partition.leader)) answer.error_code = ErrorCode::leader_not_available;
+    for (const auto replica : partition.replicas) {
+        const bool is_offline = replica == image.self ? !partition.local : !image.find_broker(replica);
+        if (is_offline) answer.offline_replicas.push_back(replica);
+    }
+    return answer;
+}
+
+}  // namespace
+
+Answer<DescribeTopicPartitionsResponse> handle(RequestContext& context, DescribeTopicPartitionsRequest request) {
+    const auto image = context.image();
+    DescribeTopicPartitionsResponse response;
+    std::set<std::string> names;
+    if (request.topics.empty()) {
+        for (const auto& topic : image->topics()) names.insert(topic->name);
+    } else {
+        for (const auto& topic : request.topics) names.insert(topic.name.str());
+    }
+    const std::string from = request.cursor ? request.cursor->topic_name.str() : std::string();
+    if (request.cursor && request.cursor->partition_index.value() < 0) {
+        return Answer<DescribeTopicPartitionsResponse>::close();
+    }
+    std::int32_t left = std::clamp(request.response_partition_limit, 1, partitions_max);
+    for (auto name = names.lower_bound(from); name != names.end(); ++name) {
+        const TopicImage* topic = image->find_topic(std::string_view(*name));
+        const bool may_see = context.authorise(Operation::describe, ResourceType::topic, *name);
+        if (!may_see && request.topics.empty()) continue;
+        DescribeTopicPartitionsResponse::Topic answer;
+        answer.name = wire::Text(*name);
+        if (!may_see) {
+            answer.error_code = ErrorCode::topic_authorization_failed;
+        } else if (!topic) {
+            answer.error_code = check_topic_name(*name) ? ErrorCode::unknown_topic_or_partition
+                                                        : ErrorCode::invalid_topic_exception;
+        }
+        if (answer.error_code != ErrorCode::none) {
+            response.topics.push_back(std::move(answer));
+            continue;
+        }
+        std::size_t index = *name == from ? static_cast<std::size_t>(request.cursor->partition_index.value()) : 0;
+        if (left == 0) {
+            response.next_cursor.emplace();
+            response.next_cursor->topic_name = wire::Text(*name);
+            response.next_cursor->partition_index = base::PartitionIndex(0);
+            break;
+        }
+        answer.topic_id = topic->id;
+        answer.is_internal = topic->is_internal;
+        answer.topic_authorized_operations = context.services.authorizer.allowed_operations(
+            context.session.principal, context.session.client_host, ResourceType::topic, *name);
+        for (; index < topic->partitions.size() && left > 0; ++index, --left) {
+            answer.partitions.push_back(describe(*image, topic->partitions[index], index));
+        }
+        const bool whole = index >= topic->partitions.size();
+        response.topics.push_back(std::move(answer));
+        if (whole) continue;
+        response.next_cursor.emplace();
+        response.next_cursor->topic_name = wire::Text(*name);
+        response.next_cursor->partition_index = base::PartitionIndex(static_cast<std::int32_t>(index));
+        break;
+    }
+    response.throttle_time_ms = context.throttle(0);
+    return response;
+}
+
+}  // namespace broker

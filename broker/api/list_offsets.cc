@@ -1,0 +1,134 @@
+// ListOffsets: offsets of partitions by time: the end, the start, the youngest record, or the
+// first record of a moment.
+//
+// Rules: facts/kafka.md §2.9.
+
+#include "broker/api/handlers.h"
+
+#include <set>
+
+namespace broker {
+
+using base::BrokerId;
+using base::Offset;
+using protocol::ErrorCode;
+using protocol::ListOffsetsRequest;
+using protocol::ListOffsetsResponse;
+
+namespace {
+
+constexpr std::int64_t latest = -1;
+constexpr std::int64_t earliest = -2;
+constexpr std::int64_t max_timestamp = -3;    // Since version 7.
+constexpr std::int64_t earliest_local = -4;   // Since version 8.
+constexpr std::int64_t latest_tiered = -5;    // Since version 9.
+
+using PartitionAnswer = ListOffsetsResponse::Topic::Partition;
+using AskedPartition = ListOffsetsRequest::Topic::Partition;
+
+void answer_with(PartitionAnswer& answer, Offset offset, std::int64_t timestamp, base::LeaderEpoch epoch) {
+    answer.offset = offset;
+    answer.timestamp = timestamp;
+    answer.leader_epoch = epoch;
+}
+
+// Versions from 1 on: one offset.
+void look_up(const RequestContext& context, const Partition& partition, const AskedPartition& asked,
+             bool committed_only, PartitionAnswer& answer) {
+    const auto at = partition.positions(asked.current_leader_epoch);
+    if (!at) {
+        answer.error_code = at.error();
+        return;
+    }
+    const auto version = context.api_version;
+    if (asked.timestamp == latest) {
+        return answer_with(answer, committed_only ? at->last_stable : at->high_watermark, -1, at->leader_epoch);
+    }
+    if (asked.timestamp == earliest || (asked.timestamp == earliest_local && version >= 8)) {
+        const auto epoch = partition.epoch_at(at->log_start).value_or(base::LeaderEpoch(-1));
+        return answer_with(answer, at->log_start, -1, epoch);
+    }
+    if (asked.timestamp == latest_tiered && version >= 9) return;  // Nothing is tiered here: -1.
+    if (asked.timestamp < 0 && !(asked.timestamp == max_timestamp && version >= 7)) {
+        answer.error_code = ErrorCode::unsupported_version;
+        return;
+    }
+    const auto found = asked.timestamp == max_timestamp
+                           ? partition.find_largest_time(committed_only, asked.current_leader_epoch)
+                           : partition.find_time(asked.timestamp, committed_only, asked.current_leader_epoch);
+    if (!found) {
+        answer.error_code = found.error();
+    } else if (*found) {
+        answer_with(answer, (*found)->offset, (*found)->timestamp, (*found)->leader_epoch);
+    }
+}
+
+// Version 0: a list of segment starts, newest first, beginning with the end for LATEST.
+void look_up_old_style(const Partition& partition, const AskedPartition& asked, PartitionAnswer& answer) {
+    const auto at = partition.positions();
+    if (!at) {
+        answer.error_code = at.error();
+        return;
+    }
+    if (asked.max_num_offsets <= 0) return;
+    if (asked.timestamp == earliest) {
+        answer.old_style_offsets = {at->log_start};
+        return;
+    }
+    auto starts = partition.segment_starts();  // Ascending, with the time of each one's last write.
+    std::vector<Offset> offsets;
+    if (asked.timestamp == latest) offsets.push_back(at->high_watermark);
+    for (auto each = starts.rbegin(); each != starts.rend(); ++each) {
+        if (each->base > at->high_watermark) continue;
+        if (asked.timestamp != latest && each->modified_ms > asked.timestamp) continue;
+        const Offset start = std::max(each->base, at->log_start);
+        if (offsets.empty() || offsets.back() != start) offsets.push_back(start);
+    }
+    const auto most = static_cast<std::size_t>(asked.max_num_offsets);
+    if (offsets.size() > most) offsets.resize(most);
+    answer.old_style_offsets = std::move(offsets);
+}
+
+}  // namespace
+
+Answer<ListOffsetsResponse> handle(RequestContext& context, ListOffsetsRequest request) {
+    const auto image = context.image();
+    ListOffsetsResponse response;
+    std::set<std::pair<std::string_view, base::PartitionIndex>> seen;
+    std::set<std::pair<std::string_view, base::PartitionIndex>> twice;
+    for (const auto& topic : request.topics) {
+        for (const auto& partition : topic.partitions) {
+            const std::pair at(topic.name.view(), partition.partition_index);
+            if (!seen.insert(at).second) twice.insert(at);
+        }
+    }
+    for (const auto& topic : request.topics) {
+        auto& topic_answer = response.topics.emplace_back();
+        topic_answer.name = topic.name;
+        const bool may_see = context.authorise(Operation::describe, ResourceType::topic, topic.name);
+        const TopicImage* known = may_see ? image->find_topic(topic.name.view()) : nullptr;
+        for (const auto& asked : topic.partitions) {
+            auto& answer = topic_answer.partitions.emplace_back();
+            answer.partition_index = asked.partition_index;
+            const PartitionImage* partition = known ? known->find(asked.partition_index) : nullptr;
+            if (!may_see) {
+                answer.error_code = ErrorCode::topic_authorization_failed;
+            } else if (twice.contains({topic.name.view(), asked.partition_index})) {
+                answer.error_code = ErrorCode::invalid_request;
+            } else if (!partition) {
+                answer.error_code = ErrorCode::unknown_topic_or_partition;
+            } else if (!partition->local) {
+                answer.error_code = partition->leader == image->self ? ErrorCode::kafka_storage_error
+                                                                     : ErrorCode::not_leader_or_follower;
+            } else if (context.api_version == 0) {
+                look_up_old_style(*partition->local, asked, answer);
+            } else {
+                look_up(context, *partition->local, asked, request.isolation_level == 1, answer);
+            }
+        }
+    }
+    response.throttle_time_ms = context.throttle(0);
+    return response;
+}
+
+}  // namespace broker

@@ -1,0 +1,43 @@
+// OffsetForLeaderEpoch: where the records of a leader's term end, so that a reader finds out
+// whether what it has read still stands (KIP-320).
+
+#include "broker/api/handlers.h"
+
+namespace broker {
+
+using protocol::ErrorCode;
+using protocol::OffsetForLeaderEpochRequest;
+using protocol::OffsetForLeaderEpochResponse;
+
+Answer<OffsetForLeaderEpochResponse> handle(RequestContext& context, OffsetForLeaderEpochRequest request) {
+    const auto image = context.image();
+    OffsetForLeaderEpochResponse response;
+    for (const auto& topic : request.topics) {
+        auto& topic_answer = response.topics.emplace_back();
+        topic_answer.topic = topic.topic;
+        const bool may = context.authorise(Operation::describe, ResourceType::topic, topic.topic);
+        const TopicImage* known = image->find_topic(topic.topic.view());
+        for (const auto& asked : topic.partitions) {
+            auto& answer = topic_answer.partitions.emplace_back();
+            answer.partition = asked.partition;
+            const PartitionImage* partition = known ? known->find(asked.partition) : nullptr;
+            if (!may) {
+                answer.error_code = ErrorCode::topic_authorization_failed;
+            } else if (!partition) {
+                answer.error_code = ErrorCode::unknown_topic_or_partition;
+            } else if (!partition->local) {
+                answer.error_code = partition->leader == image->self ? ErrorCode::kafka_storage_error
+                                                                     : ErrorCode::not_leader_or_follower;
+            } else if (const auto end = partition->local->end_of_epoch(asked.leader_epoch, asked.current_leader_epoch)) {
+                answer.leader_epoch = end->epoch;
+                answer.end_offset = end->end;
+            } else {
+                answer.error_code = end.error();
+            }
+        }
+    }
+    response.throttle_time_ms = context.throttle(0);
+    return response;
+}
+
+}  // namespace broker

@@ -1,0 +1,116 @@
+#include "broker/server/server.h"
+
+#include "protocol/base/log.h"
+
+#include <boost/asio/ip/host_name.hpp>
+
+#include <openssl/rand.h>
+
+#include <chrono>
+#include <cstdlib>
+
+namespace broker {
+
+using base::Result;
+using base::Unexpected;
+
+namespace {
+
+std::int64_t wall_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+std::int64_t monotonic_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+void random_bytes(std::span<std::byte> into) {
+    // OpenSSL's generator fails only when the system has no entropy at all.
+    if (RAND_bytes(reinterpret_cast<unsigned char*>(into.data()), static_cast<int>(into.size())) != 1) std::abort();
+}
+
+unsigned io_threads(const BrokerConfig& config) {
+    return config.milena_io_threads > 0 ? static_cast<unsigned>(config.milena_io_threads) : usable_cores();
+}
+
+}  // namespace
+
+Server::Server(std::shared_ptr<const BrokerConfig> config, std::unique_ptr<Cluster> cluster,
+               std::unique_ptr<boost::asio::thread_pool> disk)
+    : config_(std::move(config)),
+      disk_(std::move(disk)),
+      cluster_(std::move(cluster)),
+      producer_ids_(*cluster_),
+      services_{*cluster_, authorizer_, quotas_, fetch_sessions_, producer_ids_, *disk_},
+      threads_(io_threads(*config_)),
+      acceptor_(threads_, services_) {}
+
+Server::~Server() {
+    stop();
+}
+
+Result<std::unique_ptr<Server>, std::string> Server::start(std::shared_ptr<const BrokerConfig> config,
+                                                           std::function<void(std::string)> on_fatal) {
+    constexpr std::size_t disk_threads = 4;
+    auto disk = std::make_unique<boost::asio::thread_pool>(disk_threads);
+    Cluster::Settings settings;
+    settings.config = config;
+    settings.wall_ms = wall_ms;
+    settings.monotonic_ms = monotonic_ms;
+    settings.random = random_bytes;
+    settings.on_fatal = std::move(on_fatal);
+    auto cluster = Cluster::start(std::move(settings), *disk);
+    if (!cluster) return Unexpected(cluster.error());
+    std::unique_ptr<Server> server(new Server(std::move(config), std::move(*cluster), std::move(disk)));
+    if (auto opened = server->open(); !opened) return Unexpected(opened.error());
+    return server;
+}
+
+Result<void, std::string> Server::open() {
+    if (auto bound = acceptor_.bind(config_->endpoints(), config_->socket_listen_backlog_size); !bound) return bound;
+    if (auto registered = cluster_->register_broker(endpoints()); !registered) return registered;
+    threads_.start();
+    acceptor_.start();
+    return {};
+}
+
+// What /brokers/ids and other brokers are told: Kafka's default is the listener's own host, or
+// the machine's name where it listens on every interface.
+std::vector<BrokerEndpoint> Server::endpoints() const {
+    std::vector<BrokerEndpoint> all;
+    for (const auto& bound : acceptor_.bound()) {
+        const Listener& listener = bound.listener;
+        if (listener.advertised) {
+            all.push_back({listener.name, listener.advertised->host, listener.advertised->port});
+            continue;
+        }
+        boost::system::error_code error;
+        std::string host = listener.host.empty() ? boost::asio::ip::host_name(error) : listener.host;
+        all.push_back({listener.name, error ? "localhost" : std::move(host), bound.port});
+    }
+    return all;
+}
+
+std::string Server::serving() const {
+    std::string text;
+    for (const auto& bound : acceptor_.bound()) {
+        Listener actual = bound.listener;
+        actual.port = bound.port;
+        text += (text.empty() ? "" : ", ") + to_string(actual);
+    }
+    return text;
+}
+
+void Server::stop() {
+    if (std::exchange(stopped_, true)) return;
+    acceptor_.stop();
+    threads_.stop();
+    cluster_->stop();
+    disk_->join();
+}
+
+}  // namespace broker
