@@ -34,7 +34,7 @@ void random_bytes(std::span<std::byte> into) {
 }
 
 unsigned io_threads(const BrokerConfig& config) {
-    return config.milena_io_threads > 0 ? static_cast<unsigned>(config.milena_io_threads) : usable_cores();
+    return config.milena_io_threads ? static_cast<unsigned>(*config.milena_io_threads) : usable_cores();
 }
 
 }  // namespace
