@@ -1,6 +1,4 @@
 // api_pch: what every handler includes, compiled once. Files still include what they use.
-#pragma once
-
 #include "broker/api/context.h"
 
 #include <boost/asio/as_tuple.hpp>
