@@ -31,28 +31,25 @@ const checks = {
   },
 };
 
-// Resolve when `condition()` is true; ask again whenever `poke()` says that something changed.
+// Resolves when a condition holds: asked at every poke(), and a few times a second for what tells nobody.
 class Waiter {
-  constructor() { this.waiting = []; }
+  constructor() { this.waiting = new Set(); }
 
-  poke() {
-    this.waiting = this.waiting.filter(({ condition, resolve, timer }) => {
-      if (!condition()) return true;
-      clearTimeout(timer);
-      resolve(true);
-      return false;
-    });
-  }
+  poke() { this.waiting.forEach((look) => look()); }
 
   until(condition, seconds = 40) {
     if (condition()) return Promise.resolve(true);
     return new Promise((resolve) => {
-      const entry = { condition, resolve };
-      entry.timer = setTimeout(() => {
-        this.waiting = this.waiting.filter((other) => other !== entry);
-        resolve(false);
-      }, seconds * 1000);
-      this.waiting.push(entry);
+      const over = Date.now() + seconds * 1000;
+      const look = () => {
+        const holds = condition();
+        if (!holds && Date.now() < over) return;
+        clearInterval(ticks);
+        this.waiting.delete(look);
+        resolve(holds);
+      };
+      const ticks = setInterval(look, 50);
+      this.waiting.add(look);
     });
   }
 }
