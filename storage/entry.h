@@ -40,11 +40,11 @@ struct EntryFacts {
     std::int8_t magic = 2;
     base::LeaderEpoch leader_epoch{-1};  // -1 before v2.
     std::int16_t attributes = 0;
-    std::int64_t first_timestamp = -1;
     std::int64_t max_timestamp = -1;
     base::ProducerId producer{-1};
     std::int16_t producer_epoch = -1;
     std::int32_t base_sequence = -1;
+    std::int32_t last_sequence = -1;
     std::int32_t record_count = 0;
 
     bool is_transactional() const noexcept { return (attributes & 0x10) != 0; }
@@ -57,11 +57,11 @@ struct EntryFacts {
 // cut short. That all of the entry is there is for the caller to hold against `bytes`.
 std::optional<EntryFacts> read_entry_header(std::span<const std::byte> bytes) noexcept;
 
-// Whether the checksum of a whole entry is right.
-bool entry_is_intact(std::span<const std::byte> entry, const EntryFacts& facts) noexcept;
+// Whether a whole entry is valid, checksum included.
+bool entry_is_intact(std::span<const std::byte> entry) noexcept;
 
 // The marker in a control batch; nothing when it is no transaction marker.
-std::optional<Marker> read_marker(std::span<const std::byte> entry, const EntryFacts& facts) noexcept;
+std::optional<Marker> read_marker(std::span<const std::byte> entry, const EntryFacts& facts);
 
 // What the producer state needs. Requires facts.has_producer().
 ProducerBatch producer_batch(const EntryFacts& facts, const std::optional<Marker>& marker) noexcept;

@@ -4,8 +4,8 @@
 // File as long as needed (a slice until it is sent): the cache lets go of its own reference
 // only, so it never closes under a reader.
 //
-// Threads: any. A hit takes the file's own mutex, a miss the cache's too; the disk is
-// touched under neither. Both are leaves: nothing else is locked under them.
+// Threads: any. A hit takes the file's own mutex, a miss the cache's and then a file's; the
+// disk is touched under neither, and no other lock is taken under them.
 //
 // Limits: files_max descriptors, and those that readers still hold.
 #pragma once
@@ -14,7 +14,10 @@
 
 #include <atomic>
 #include <list>
+#include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 namespace storage {
 

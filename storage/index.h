@@ -22,6 +22,8 @@
 #include "storage/disk.h"
 #include "storage/producers.h"
 
+#include <optional>
+#include <span>
 #include <vector>
 
 namespace storage {

@@ -95,26 +95,26 @@ public:
     base::Offset first() const noexcept { return first_; }
     base::Offset end() const noexcept { return end_; }  // After the last record.
     std::uint64_t bytes() const noexcept { return bytes_; }
-    bool rolls() const noexcept { return rolled_ != nullptr; }
+    bool rolls() const noexcept { return before_ != nullptr; }
 
 private:
     friend class Log;
 
     struct Item {
         std::span<const std::byte> bytes;
-        std::vector<EntryFacts> batches;
-        std::int64_t max_timestamp = -1;
+        EntryFacts facts;
+        std::optional<Marker> marker;
     };
 
     std::vector<Item> items_;
     base::Offset first_;
     base::Offset end_;
     std::uint64_t bytes_ = 0;
-    std::shared_ptr<Segment> segment_;       // Where it goes: the active one, or ...
-    std::shared_ptr<Segment> rolled_;        // ... the new one; the same as segment_ then.
-    std::optional<SegmentSeal> sealed_;      // What closes the segment before it.
-    std::vector<ProducerFacts> producers_;   // For the snapshot at the roll.
-    std::uint64_t position_ = 0;
+    std::uint64_t position_ = 0;         // Where in the file it goes.
+    std::shared_ptr<Segment> segment_;   // Where it goes: the active segment, or ...
+    std::shared_ptr<Segment> before_;    // ... a new one behind this, which is then sealed.
+    IndexTails sealing_;                 // What the sealed one's index files still lack.
+    std::vector<ProducerFacts> producers_;  // For the snapshot between the two.
 };
 
 struct ReadLimits {
@@ -130,19 +130,17 @@ class ReadPlan {
 private:
     friend class Log;
 
-    std::vector<std::shared_ptr<const Segment>> segments_;  // From the one with the offset on.
-    std::vector<std::uint64_t> bytes_;                      // Of each, at the time of the plan.
     base::Offset from_;
-    ReadLimits limits_;
-    base::Offset end_;
-    std::optional<std::uint64_t> start_position_;  // Known exactly, or where to begin to look.
-    std::uint64_t search_from_ = 0;
-    bool search_on_disk_ = false;
-    std::optional<std::uint64_t> bound_position_;
-    std::uint64_t bound_search_from_ = 0;
-    std::optional<std::uint64_t> first_batch_bytes_;
-    std::vector<AbortedTransaction> aborted_;  // Those not on disk yet.
-    std::uint32_t generation_ = 0;
+    ReadLimits limits_;                      // The bound is at most the log's end.
+    std::optional<SegmentView> segment_;     // Where the offset lies; none: nothing to give.
+    std::optional<SegmentView> next_;        // Where to go on if there is a gap up to its end.
+    std::optional<std::uint64_t> start_;     // Position of the first entry, when it is known.
+    std::optional<std::uint64_t> second_;    // And of the one behind it.
+    std::optional<std::uint64_t> search_;    // Otherwise: the index entry to search from, if
+    std::optional<std::uint64_t> bound_;     // it is not on the disk. The same for the bound.
+    std::optional<std::uint64_t> bound_search_;
+    std::vector<SegmentView> aborted_in_;         // Segments with a .txnindex.
+    std::vector<AbortedTransaction> aborted_;     // Those that are not on the disk yet.
 };
 
 struct ReadResult {
@@ -172,29 +170,10 @@ class TimePlan {
 private:
     friend class Log;
 
-    std::vector<std::shared_ptr<const Segment>> segments_;
-    std::uint64_t active_bytes_ = 0;
-    std::int64_t active_max_timestamp_ = -1;
+    std::vector<SegmentView> segments_;
+    std::vector<TimeEntry> times_;      // Of the active one, those not on the disk yet.
+    std::vector<OffsetEntry> offsets_;  // Likewise.
     base::Offset from_;
-    base::Offset end_;
-};
-
-class FlushPlan {
-public:
-    base::Offset end() const noexcept { return end_; }  // Durable once flush() has succeeded.
-
-private:
-    friend class Log;
-
-    base::Offset end_;
-    std::vector<std::shared_ptr<Segment>> segments_;  // Those with bytes at or above the recovery point.
-    std::shared_ptr<Segment> active_;
-    IndexTails tails_;
-    std::optional<std::vector<EpochStart>> epochs_;
-    std::optional<std::vector<ProducerFacts>> producers_;
-    std::optional<base::Offset> old_snapshot_;
-    bool names_are_new_ = false;
-    std::uint32_t generation_ = 0;
 };
 
 // What a flush writes beside the records. Either way the records up to the plan's end are
@@ -205,6 +184,26 @@ enum class FlushKind {
                  // start after a crash reads little. The background flusher's.
 };
 
+class FlushPlan {
+public:
+    base::Offset end() const noexcept { return end_; }  // Durable once flush() has succeeded.
+
+private:
+    friend class Log;
+
+    base::Offset end_;
+    std::uint64_t bytes_ = 0;  // That became dirty before it.
+    FlushKind kind_ = FlushKind::records;
+    std::vector<std::shared_ptr<Segment>> segments_;  // With something to sync; the active one last.
+    std::vector<bool> with_indexes_;                  // Beside each: sync its index files too.
+    IndexTails tails_;                                // Of the active one.
+    std::optional<std::vector<EpochStart>> epochs_;
+    std::optional<std::vector<ProducerFacts>> producers_;
+    std::optional<base::Offset> old_snapshot_;  // To be removed when the new one is there.
+    bool names_are_new_ = false;
+    bool had_no_space_ = false;
+};
+
 class TruncationPlan {
 public:
     base::Offset target() const noexcept { return target_; }
@@ -213,11 +212,13 @@ private:
     friend class Log;
 
     base::Offset target_;
-    bool fully_ = false;
-    std::vector<std::shared_ptr<Segment>> kept_;
-    std::vector<std::shared_ptr<Segment>> dropped_;
+    bool restarts_ = false;  // Empty, at the target.
+    std::vector<std::shared_ptr<Segment>> segments_;
     std::vector<EpochStart> epochs_;
     base::Offset log_start_;
+    base::Offset recovery_point_;
+    LogConfig config_;
+    std::int64_t created_ms_ = 0;
 };
 
 struct Recovered;  // What a scan of the files finds; recovery.h.
@@ -240,15 +241,7 @@ class RetentionPlan {
 private:
     friend class Log;
 
-    struct Candidate {
-        std::shared_ptr<const Segment> segment;
-        std::uint64_t bytes = 0;
-        std::int64_t max_timestamp = -1;  // Known for the active one.
-        base::Offset end;
-        bool is_active = false;
-    };
-
-    std::vector<Candidate> candidates_;  // Oldest first; those the high watermark lets go.
+    std::vector<SegmentView> candidates_;  // Oldest first; those the high watermark lets go.
     std::uint64_t total_bytes_ = 0;
     base::Offset log_start_;
     LogConfig config_;
@@ -264,6 +257,8 @@ struct RetentionVerdict {
 // Segments that are out of the log and still on the disk.
 class Dropped {
 public:
+    Dropped() = default;
+
     bool empty() const noexcept { return segments_.empty(); }
     std::uint64_t bytes() const noexcept { return bytes_; }
 
@@ -275,6 +270,7 @@ public:
 private:
     friend class Log;
 
+    Disk* disk_ = nullptr;
     std::vector<std::shared_ptr<Segment>> segments_;
     std::uint64_t bytes_ = 0;
 };
@@ -389,13 +385,16 @@ public:
     // ---- Flush.
     // L. Nothing when a flush is out, or nothing is dirty.
     [[nodiscard]] std::optional<FlushPlan> begin_flush(FlushKind kind);
-    // D. Faults: io, after which nothing of this log may be called durable again.
+    // D. Faults: io, after which nothing of this log may be called durable again; no_space:
+    // nothing is lost, and a later flush may succeed.
     [[nodiscard]] base::Result<void, Fault> flush(FlushPlan& plan);
-    // L. Moves the recovery point to the plan's end if `succeeded`.
+    // L. Moves the recovery point to the plan's end if `succeeded`. After an io fault the log
+    // takes no more records.
     void finish_flush(FlushPlan plan, bool succeeded);
 
     // ---- Truncation. Requires that no group and no flush is out, and reserves nothing meanwhile.
-    // L. Cut everything at and above `target` off (a batch that holds it goes whole).
+    // L. Cut everything at and above `target` off (a batch that holds it goes whole). The cut
+    // itself notes in the directory that the recovery point went back with it.
     [[nodiscard]] TruncationPlan begin_truncation(base::Offset target);
     // L. Drop everything and go on, empty, at `target`.
     [[nodiscard]] TruncationPlan begin_restart(base::Offset target);
@@ -424,7 +423,18 @@ public:
     void moved_to(const std::filesystem::path& directory);
 
 private:
-    Log(Disk& disk, FileCache& files, LogOptions options);
+    Log(Disk& disk, FileCache& files, std::shared_ptr<Place> place, const LogConfig& config,
+        std::uint64_t seed, Recovered recovered);
+
+    SegmentView view(std::size_t index) const;
+    std::size_t segment_of(base::Offset offset) const noexcept;
+    bool must_roll(const Segment& segment, std::uint64_t bytes, std::size_t batches,
+                   const EntryFacts& facts, std::int64_t now_ms) const noexcept;
+    void start_segment(AppendGroup& group, base::Offset base, std::int64_t now_ms);
+    [[nodiscard]] base::Result<void, Fault> seal(const AppendGroup& group);
+    [[nodiscard]] base::Result<void, Fault> write_flush(const FlushPlan& plan);
+    void adopt(Recovered recovered);
+    void check_invariants() const noexcept;
 
     Disk& disk_;
     FileCache& files_;
@@ -443,6 +453,8 @@ private:
     Producers producers_;
     EpochStarts epochs_;
     bool epochs_are_dirty_ = false;
+    std::optional<base::Offset> snapshot_;    // The last one between two segment bases.
+    std::uint64_t bytes_since_snapshot_ = 0;  // Of any kind.
 
     std::deque<AppendGroup::Item> queue_;
     bool writing_ = false;

@@ -18,8 +18,10 @@
 #include "storage/log.h"
 #include "storage/names.h"
 
-#include <atomic>
+#include <array>
 #include <functional>
+#include <mutex>
+#include <set>
 
 namespace storage {
 
@@ -62,14 +64,15 @@ public:
     };
     const std::vector<Found>& partitions() const noexcept { return partitions_; }
 
-    // The configuration of a partition's log; nothing for one that is not to be opened: its
-    // directory is left as it is and stands not in the result.
+    // The settings of a partition's log; nothing to leave its directory as it is. Called by
+    // the thread that calls load().
     using ConfigOf = std::function<std::optional<LogConfig>(const base::TopicPartition&)>;
     // Called from several threads at once, while the load runs, for progress lines.
     using Progress = std::function<void(std::size_t loaded, std::size_t of)>;
 
     // Open the logs of all partitions, on `threads` threads that end before it returns.
-    // A partition that fails stands in the result with its fault.
+    // A partition that fails stands in the result with its fault; its lines in the
+    // checkpoints stay, so that a later start judges it by the same recovery point.
     [[nodiscard]] base::Result<std::vector<LoadedLog>, Fault> load(const ConfigOf& config_of,
                                                                    std::size_t threads,
                                                                    std::int64_t now_ms,
@@ -96,12 +99,13 @@ public:
     [[nodiscard]] base::Result<void, Fault> set_topic_id(const base::TopicPartition& at,
                                                          const base::Uuid& id);
 
-    // Write a checkpoint; `file` is one of those that checkpoint.h names. Partitions that
-    // are not listed are forgotten in it.
+    // Write a checkpoint; `file` is one of recovery_point_file, high_watermark_file and
+    // log_start_file. Partitions that are not listed are forgotten in it, but those that
+    // load() left alone or could not load.
     [[nodiscard]] base::Result<void, Fault> checkpoint(const char* file, const Offsets& offsets);
 
-    // What the checkpoint said when the directory was opened; empty when unreadable.
-    const Offsets& high_watermarks() const noexcept { return high_watermarks_; }
+    // Checkpoints that could not be read when the directory was opened, one line each.
+    const std::vector<std::string>& notes() const noexcept { return notes_; }
 
     // Sync all of the file system that holds the directory (a flush round above the
     // flusher's limit).
@@ -115,9 +119,20 @@ private:
     LogDirectory(Disk& disk, FileCache& files, std::filesystem::path path)
         : disk_(disk), files_(files), path_(std::move(path)) {}
 
+    // The three checkpoints and what was last read from them or written to them.
+    struct Checkpoint {
+        const char* file;
+        Offsets offsets;
+    };
+
     [[nodiscard]] base::Result<void, Fault> look_around();
+    [[nodiscard]] base::Result<void, Fault> forget(const base::TopicPartition& at);
     LoadedLog load_one(const Found& found, const LogConfig& config, std::int64_t now_ms,
                        std::uint64_t seed) const;
+    base::Offset offset_in(const char* file, const base::TopicPartition& at) const;
+    std::filesystem::path directory_of(const base::TopicPartition& at) const {
+        return path_ / directory_name(at);
+    }
 
     Disk& disk_;
     FileCache& files_;
@@ -127,10 +142,12 @@ private:
     bool was_clean_ = false;
     std::vector<Found> partitions_;
     std::vector<std::string> unknown_;
-    Offsets recovery_points_;
-    Offsets high_watermarks_;
-    Offsets log_starts_;
-    std::vector<std::string> notes_;  // Checkpoints that could not be read.
+    std::vector<std::string> notes_;
+    mutable std::mutex mutex_;  // Guards what follows; held while a checkpoint is written.
+    std::array<Checkpoint, 3> checkpoints_{Checkpoint{recovery_point_file, {}},
+                                           Checkpoint{high_watermark_file, {}},
+                                           Checkpoint{log_start_file, {}}};
+    std::set<base::TopicPartition> not_loaded_;
 };
 
 }  // namespace storage

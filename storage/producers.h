@@ -117,7 +117,8 @@ public:
     // watermark is there; nothing when no transaction holds it back.
     std::optional<base::Offset> first_unstable(base::Offset high_watermark) const noexcept;
 
-    std::optional<base::Offset> transaction_start(base::ProducerId producer) const noexcept;
+    // Where the open transaction of a producer begins, what is reserved included.
+    std::optional<base::Offset> transaction_start(base::ProducerId producer) const;
 
     // Forget transactions that completed below `high_watermark`; they hold nothing back.
     void replicated_to(base::Offset high_watermark) noexcept;
@@ -130,6 +131,7 @@ public:
     void restore(std::span<const ProducerFacts> facts);  // Into an empty one.
 
 private:
+    // A batch that is in the log.
     struct Sent {
         std::int32_t first_sequence = -1;
         std::int32_t last_sequence = -1;
@@ -145,9 +147,11 @@ private:
         std::int64_t last_timestamp = -1;
         std::array<Sent, batches_kept> sent{};  // [0, count), the youngest last.
 
-        std::int32_t last_sequence() const noexcept;
-        void take(const ProducerBatch& batch);
+        std::int32_t last_sequence() const noexcept { return count ? sent[count - 1u].last_sequence : -1; }
+        void take(const ProducerBatch& batch) noexcept;
     };
+
+    std::optional<Entry> after_reserved(base::ProducerId producer) const;
 
     std::unordered_map<base::ProducerId, Entry> entries_;
     std::unordered_map<base::ProducerId, std::deque<ProducerBatch>> reserved_;

@@ -70,9 +70,9 @@ public:
     // Requires keys and values that load_config has accepted. Use load_config.
     explicit BrokerConfig(ConfigMap statics);
 
-    // The same broker with these dynamic values. What is unknown, read-only or invalid in
-    // them is left out (another broker, or a person with a znode editor, wrote it); a
-    // sentence for each is appended to `complaints`.
+    // The same broker with these dynamic values. What is read-only or invalid in them is left
+    // out (another broker, or a person with a znode editor, wrote it); a sentence for each is
+    // appended to `complaints`.
     std::shared_ptr<const BrokerConfig> with_dynamic(
         const ConfigMap& cluster_default, const ConfigMap& this_broker,
         std::vector<std::string>* complaints = nullptr) const;
@@ -92,7 +92,9 @@ public:
     std::vector<std::string> data_dirs() const;
 
     // What a topic without configurations of its own has.
-    const std::shared_ptr<const TopicConfig>& topic_defaults() const noexcept { return topic_defaults_; }
+    const std::shared_ptr<const TopicConfig>& topic_defaults() const noexcept {
+        return topic_defaults_;
+    }
 
     // The value in force under `name`, or none when it is null or the key unknown.
     std::optional<std::string> value(std::string_view name) const;
@@ -113,6 +115,9 @@ public:
 
 private:
     BrokerConfig(ConfigMap statics, ConfigMap cluster, ConfigMap broker);
+    // Whether another key of the same family is set dynamically. Apache Kafka then forgets the
+    // static one and shows its default: log.retention.hours beside a dynamic log.retention.ms.
+    bool is_outdone(std::string_view name) const;
     ConfigEntry describe_key(std::string_view name, const KeyDefinition* key) const;
 
     ConfigMap statics_;

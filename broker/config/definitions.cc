@@ -12,7 +12,11 @@ const KeyDefinition* find(std::span<const KeyDefinition> keys, std::string_view 
 
 }  // namespace
 
-const KeyDefinition* find_broker_key(std::string_view name) noexcept { return find(broker_keys(), name); }
-const KeyDefinition* find_topic_key(std::string_view name) noexcept { return find(topic_keys(), name); }
+const KeyDefinition* find_broker_key(std::string_view name) noexcept {
+    return find(broker_keys(), name);
+}
+const KeyDefinition* find_topic_key(std::string_view name) noexcept {
+    return find(topic_keys(), name);
+}
 
 }  // namespace broker

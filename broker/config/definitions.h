@@ -17,6 +17,7 @@ namespace broker {
 
 // As DescribeConfigs numbers them.
 enum class ConfigType : std::int8_t {
+    unknown = 0,  // Of a key that no table has.
     boolean = 1,
     string = 2,
     int32 = 3,

@@ -3,17 +3,17 @@
 #include "broker/config/value.h"
 #include "broker/config/values.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
+#include <unistd.h>
 
 namespace broker {
 namespace {
 
 constexpr std::array protocol_names = {std::string_view("PLAINTEXT"), std::string_view("SSL"),
-                                       std::string_view("SASL_PLAINTEXT"), std::string_view("SASL_SSL")};
+                                       std::string_view("SASL_PLAINTEXT"),
+                                       std::string_view("SASL_SSL")};
 
 std::string in_capitals(std::string_view text) {
     std::string out(text);
@@ -29,7 +29,9 @@ std::optional<SecurityProtocol> find_protocol(std::string_view name) {
     return static_cast<SecurityProtocol>(at - protocol_names.begin());
 }
 
-bool is_wildcard(std::string_view host) { return host.empty() || host == "0.0.0.0" || host == "::"; }
+bool is_wildcard(std::string_view host) {
+    return host.empty() || host == "0.0.0.0" || host == "::";
+}
 
 std::string this_host() {
     std::array<char, 256> name{};
@@ -37,7 +39,9 @@ std::string this_host() {
     return known ? std::string(name.data()) : std::string("localhost");
 }
 
-std::string written(const HostPort& at) { return to_string(at); }
+std::string written(const HostPort& at) {
+    return to_string(at);
+}
 
 // Gathers the plan, key by key, with every fault there is.
 class Planner {
@@ -56,7 +60,9 @@ public:
     }
 
 private:
-    void fault(std::string_view key, std::string text) { plan_.faults.push_back({key, std::move(text)}); }
+    void fault(std::string_view key, std::string text) {
+        plan_.faults.push_back({key, std::move(text)});
+    }
 
     bool is_controllers(const std::string& name) const {
         return std::ranges::find(controller_names_, name) != controller_names_.end();
@@ -66,12 +72,15 @@ private:
         for (const std::string& pair : split_list(values_.listener_security_protocol_map)) {
             const std::size_t colon = pair.find(':');
             const std::string name = in_capitals(trimmed(std::string_view(pair).substr(0, colon)));
-            const auto protocol = colon == std::string::npos
-                                      ? std::nullopt
-                                      : find_protocol(in_capitals(trimmed(std::string_view(pair).substr(colon + 1))));
+            const auto protocol =
+                colon == std::string::npos
+                    ? std::nullopt
+                    : find_protocol(in_capitals(trimmed(std::string_view(pair).substr(colon + 1))));
             if (name.empty() || !protocol) {
                 fault("listener.security.protocol.map",
-                      "\"" + pair + "\" is not NAME:PROTOCOL; protocols are PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL");
+                      "\"" + pair +
+                          "\" is not NAME:PROTOCOL; protocols are PLAINTEXT, SSL, SASL_PLAINTEXT, "
+                          "SASL_SSL");
             } else if (!protocols_.emplace(name, *protocol).second) {
                 fault("listener.security.protocol.map", "it names " + name + " twice");
             }
@@ -84,40 +93,50 @@ private:
             if (!point) {
                 fault("listeners", point.error());
             } else if (is_controllers(point->name)) {
-                plan_.notes.push_back("the listener " + point->name +
-                                      " belongs to a KRaft controller (controller.listener.names) and is not opened");
+                plan_.notes.push_back(
+                    "the listener " + point->name +
+                    " belongs to a KRaft controller (controller.listener.names) and is not opened");
             } else {
                 add_listener(*point);
             }
         }
         if (plan_.endpoints.empty() && plan_.faults.empty()) {
-            fault("listeners", "it names no listener for clients; PLAINTEXT://localhost:9092 is one");
+            fault("listeners",
+                  "it names no listener for clients; PLAINTEXT://localhost:9092 is one");
         }
     }
 
     void add_listener(const EndPoint& point) {
         const auto protocol = protocols_.find(point.name);
         if (protocol == protocols_.end()) {
-            fault("listener.security.protocol.map", "it has no protocol for the listener " + point.name +
-                                                        "; add " + point.name + ":PLAINTEXT");
+            fault("listener.security.protocol.map", "it has no protocol for the listener " +
+                                                        point.name + "; add " + point.name +
+                                                        ":PLAINTEXT");
             return;
         }
         if (protocol->second != SecurityProtocol::plaintext) {
-            fault("listeners", "the listener " + point.name + " speaks " + std::string(name_of(protocol->second)) +
+            fault("listeners", "the listener " + point.name + " speaks " +
+                                   std::string(name_of(protocol->second)) +
                                    ", which this version cannot do yet; only PLAINTEXT works");
             return;
         }
         for (const Listener& other : plan_.endpoints) {
             if (other.name == point.name) {
-                fault("listeners", "it names " + point.name + " twice; a host name with several addresses, as"
-                                                              " localhost, opens all of them under one name");
+                fault("listeners", "it names " + point.name +
+                                       " twice; a host name with several addresses, as"
+                                       " localhost, opens all of them under one name");
             } else if (other.port == point.port && point.port != 0 &&
-                       (other.host == point.host || is_wildcard(other.host) || is_wildcard(point.host))) {
-                fault("listeners", other.name + " and " + point.name + " share port " + std::to_string(point.port));
+                       (other.host == point.host || is_wildcard(other.host) ||
+                        is_wildcard(point.host))) {
+                fault("listeners", other.name + " and " + point.name + " share port " +
+                                       std::to_string(point.port));
             }
         }
-        plan_.endpoints.push_back({.name = point.name, .protocol = protocol->second, .host = point.host,
-                                   .port = point.port, .advertised = std::nullopt});
+        plan_.endpoints.push_back({.name = point.name,
+                                   .protocol = protocol->second,
+                                   .host = point.host,
+                                   .port = point.port,
+                                   .advertised = std::nullopt});
     }
 
     void read_advertised() {
@@ -130,13 +149,15 @@ private:
             if (is_controllers(point->name)) continue;
             const auto listener = std::ranges::find(plan_.endpoints, point->name, &Listener::name);
             if (point->host == "0.0.0.0" || point->host == "::") {
-                fault("advertised.listeners", "nobody can connect to " + written({point->host, point->port}) +
+                fault("advertised.listeners", "nobody can connect to " +
+                                                  written({point->host, point->port}) +
                                                   "; name an address that clients reach");
             } else if (listener != plan_.endpoints.end()) {
                 if (point->host.empty()) point->host = this_host();
                 listener->advertised = HostPort{point->host, point->port};
             } else if (!plan_.endpoints.empty()) {
-                fault("advertised.listeners", "it names " + point->name + ", which is not among the listeners");
+                fault("advertised.listeners",
+                      "it names " + point->name + ", which is not among the listeners");
             }
         }
     }
@@ -145,11 +166,13 @@ private:
         const std::string protocol = in_capitals(values_.security_inter_broker_protocol);
         plan_.inter_broker = in_capitals(values_.inter_broker_listener_name.value_or(protocol));
         if (plan_.endpoints.empty() || !plan_.faults.empty()) return;
-        const bool known = std::ranges::find(plan_.endpoints, plan_.inter_broker, &Listener::name) != plan_.endpoints.end();
+        const bool known = std::ranges::find(plan_.endpoints, plan_.inter_broker,
+                                             &Listener::name) != plan_.endpoints.end();
         if (!known) {
-            fault("inter.broker.listener.name", "the listener for other brokers is " + plan_.inter_broker +
-                                                    ", which is not among the listeners; set it to " +
-                                                    plan_.endpoints.front().name);
+            fault("inter.broker.listener.name",
+                  "the listener for other brokers is " + plan_.inter_broker +
+                      ", which is not among the listeners; set it to " +
+                      plan_.endpoints.front().name);
         }
     }
 
@@ -191,7 +214,8 @@ base::Result<EndPoint, std::string> parse_end_point(std::string_view text) {
     const std::size_t colon = rest.rfind(':');
     if (colon == std::string_view::npos) return wrong("has no port");
     const std::optional<std::int64_t> port = parse_integer(rest.substr(colon + 1));
-    if (!port || *port < 0 || *port > 65535) return wrong("has a port that is not a number from 0 to 65535");
+    if (!port || *port < 0 || *port > 65535)
+        return wrong("has a port that is not a number from 0 to 65535");
     point.port = static_cast<std::uint16_t>(*port);
 
     std::string_view host = rest.substr(0, colon);
@@ -200,11 +224,14 @@ base::Result<EndPoint, std::string> parse_end_point(std::string_view text) {
     if (!bracketed && host.find(':') != std::string_view::npos) {
         return wrong("has an IPv6 address without brackets around it");
     }
-    if (host.find_first_of("[]/@ \t") != std::string_view::npos) return wrong("has a host that is none");
+    if (host.find_first_of("[]/@ \t") != std::string_view::npos)
+        return wrong("has a host that is none");
     point.host = std::string(host);
     return point;
 }
 
-ListenerPlan plan_listeners(const BrokerValues& values) { return Planner(values).plan(); }
+ListenerPlan plan_listeners(const BrokerValues& values) {
+    return Planner(values).plan();
+}
 
 }  // namespace broker

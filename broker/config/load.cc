@@ -3,8 +3,6 @@
 #include "broker/config/properties.h"
 #include "broker/config/value.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -12,6 +10,7 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <unistd.h>
 
 namespace broker {
 namespace {
@@ -21,20 +20,21 @@ using Level = ConfigMessage::Level;
 // Variables that begin with KAFKA_ and are not keys: those of the JVM, of Apache Kafka's
 // scripts and of its container images.
 constexpr std::array not_keys = {
-    std::string_view("KAFKA_CLUSTER_ID"),       std::string_view("KAFKA_CREATE_TOPICS"),
-    std::string_view("KAFKA_DEBUG"),            std::string_view("KAFKA_GC_LOG_OPTS"),
-    std::string_view("KAFKA_HEAP_OPTS"),        std::string_view("KAFKA_HOME"),
-    std::string_view("KAFKA_JMX_HOSTNAME"),     std::string_view("KAFKA_JMX_OPTS"),
-    std::string_view("KAFKA_JMX_PORT"),         std::string_view("KAFKA_JVM_PERFORMANCE_OPTS"),
-    std::string_view("KAFKA_LOG4J_CMD_OPTS"),   std::string_view("KAFKA_LOG4J_LOGGERS"),
-    std::string_view("KAFKA_LOG4J_OPTS"),       std::string_view("KAFKA_LOG4J_ROOT_LOGLEVEL"),
-    std::string_view("KAFKA_OPTS"),             std::string_view("KAFKA_TOOLS_LOG4J_LOGLEVEL"),
+    std::string_view("KAFKA_CLUSTER_ID"),     std::string_view("KAFKA_CREATE_TOPICS"),
+    std::string_view("KAFKA_DEBUG"),          std::string_view("KAFKA_GC_LOG_OPTS"),
+    std::string_view("KAFKA_HEAP_OPTS"),      std::string_view("KAFKA_HOME"),
+    std::string_view("KAFKA_JMX_HOSTNAME"),   std::string_view("KAFKA_JMX_OPTS"),
+    std::string_view("KAFKA_JMX_PORT"),       std::string_view("KAFKA_JVM_PERFORMANCE_OPTS"),
+    std::string_view("KAFKA_LOG4J_CMD_OPTS"), std::string_view("KAFKA_LOG4J_LOGGERS"),
+    std::string_view("KAFKA_LOG4J_OPTS"),     std::string_view("KAFKA_LOG4J_ROOT_LOGLEVEL"),
+    std::string_view("KAFKA_OPTS"),           std::string_view("KAFKA_TOOLS_LOG4J_LOGLEVEL"),
     std::string_view("KAFKA_VERSION"),
 };
 
 // Keys with a name of people's own in them; what stands behind the prefix is not checked.
-constexpr std::array open_prefixes = {std::string_view("listener.name."), std::string_view("config.providers."),
-                                      std::string_view("rsm.config."), std::string_view("rlmm.config.")};
+constexpr std::array open_prefixes = {
+    std::string_view("listener.name."), std::string_view("config.providers."),
+    std::string_view("rsm.config."), std::string_view("rlmm.config.")};
 
 struct Assignment {
     std::string value;
@@ -122,7 +122,8 @@ private:
             const std::string where = inputs.file_name + ":" + std::to_string(one.line);
             const auto before = assignments_.find(one.key);
             if (before != assignments_.end()) {
-                say(Level::warning, where, one.key + " stands at " + before->second.where + " too; this one counts");
+                say(Level::warning, where,
+                    one.key + " stands at " + before->second.where + " too; this one counts");
             }
             assign(one.key, one.value, where);
         }
@@ -135,7 +136,8 @@ private:
         const std::string_view value = variable.substr(equals + 1);
         if (std::ranges::find(not_keys, name) != not_keys.end()) return;
         if (value.starts_with("tcp://") && value.find("://", 6) == std::string_view::npos) {
-            say(Level::note, std::string(name), "Kubernetes set this for a service named kafka; it is no key");
+            say(Level::note, std::string(name),
+                "Kubernetes set this for a service named kafka; it is no key");
             return;
         }
         std::string_view rest = name.substr(std::string_view("KAFKA_").size());
@@ -162,14 +164,18 @@ private:
 
     // host.name and port, which were there before `listeners`.
     void translate_old_names() {
-        const auto translate = [&](std::string_view host_key, std::string_view port_key, std::string_view to) {
+        const auto translate = [&](std::string_view host_key, std::string_view port_key,
+                                   std::string_view to) {
             if (is_set(to) || (!is_set(host_key) && !is_set(port_key))) return;
             std::string host = is_set(host_key) ? std::string(trimmed(given(host_key))) : "";
-            if (host.find(':') != std::string::npos && !host.starts_with('[')) host = "[" + host + "]";
+            if (host.find(':') != std::string::npos && !host.starts_with('['))
+                host = "[" + host + "]";
             const std::string port = is_set(port_key) ? std::string(trimmed(given(port_key)))
-                                     : is_set("port") ? std::string(trimmed(given("port"))) : "9092";
+                                     : is_set("port") ? std::string(trimmed(given("port")))
+                                                      : "9092";
             const std::string_view origin = is_set(host_key) ? host_key : port_key;
-            assign(std::string(to), "PLAINTEXT://" + host + ":" + port, assignments_.find(origin)->second.where);
+            assign(std::string(to), "PLAINTEXT://" + host + ":" + port,
+                   assignments_.find(origin)->second.where);
         };
         translate("host.name", "port", "listeners");
         translate("advertised.host.name", "advertised.port", "advertised.listeners");
@@ -183,31 +189,36 @@ private:
             assign(b, at_a->second.value, at_a->second.where);
         } else if (at_b != assignments_.end() && at_a == assignments_.end()) {
             assign(a, at_b->second.value, at_b->second.where);
-        } else if (at_a != assignments_.end() && trimmed(at_a->second.value) != trimmed(at_b->second.value)) {
-            say(Level::error, at_b->second.where, b + " is " + shown(nullptr, at_b->second.value) + " and " + a + " is " +
-                    shown(nullptr, at_a->second.value) + "; both are the number of this broker, so give one or the same");
+        } else if (at_a != assignments_.end() &&
+                   trimmed(at_a->second.value) != trimmed(at_b->second.value)) {
+            say(Level::error, at_b->second.where,
+                b + " is " + shown(nullptr, at_b->second.value) + " and " + a + " is " +
+                    shown(nullptr, at_a->second.value) +
+                    "; both are the number of this broker, so give one or the same");
         }
     }
 
     void check(const std::string& name, const Assignment& given) {
         const KeyDefinition* key = find_broker_key(name);
         if (key == nullptr) {
-            const bool open = std::ranges::any_of(open_prefixes, [&](std::string_view prefix) {
-                return name.starts_with(prefix);
-            });
+            const bool open = std::ranges::any_of(
+                open_prefixes, [&](std::string_view prefix) { return name.starts_with(prefix); });
             if (open) return;
             const std::string_view nearest = nearest_broker_key(name);
             say(Level::warning, given.where,
-                "unknown key " + name + (nearest.empty() ? "" : "; is " + std::string(nearest) + " meant?"));
+                "unknown key " + name +
+                    (nearest.empty() ? "" : "; is " + std::string(nearest) + " meant?"));
             return;
         }
         if (const auto right = check_value(*key, given.value); !right) {
             if (key->synonyms.empty() || !is_mirror(name, given)) {
-                say(Level::error, given.where, name + " cannot be " + shown(key, given.value) + "; it wants " + right.error());
+                say(Level::error, given.where,
+                    name + " cannot be " + shown(key, given.value) + "; it wants " + right.error());
             }
         } else if (key->refused && trimmed(given.value) != key->standard.value_or("")) {
             say(Level::error, given.where,
-                name + " cannot be " + shown(key, given.value) + ": " + std::string(key->documentation));
+                name + " cannot be " + shown(key, given.value) + ": " +
+                    std::string(key->documentation));
         }
     }
 
@@ -235,40 +246,50 @@ private:
 
     void check_together() {
         const BrokerConfig config(statics());
-        const std::vector<std::string> roles = split_list(config.value("process.roles").value_or(""));
+        const std::vector<std::string> roles =
+            split_list(config.value("process.roles").value_or(""));
         for (const auto& [key, text] : contradictions(config, !roles.empty())) {
-            say(Level::error, where_of(key), std::string(key) + " cannot be " +
-                    shown(nullptr, config.value(key).value_or("")) + ": " + text);
+            say(Level::error, where_of(key),
+                std::string(key) + " cannot be " + shown(nullptr, config.value(key).value_or("")) +
+                    ": " + text);
         }
         ListenerPlan plan = plan_listeners(config);
         for (const auto& [key, text] : plan.faults) {
             say(Level::error, where_of(key), std::string(key) + ": " + text);
         }
-        for (std::string& note : plan.notes) say(Level::note, where_of("listeners"), std::move(note));
+        for (std::string& note : plan.notes)
+            say(Level::note, where_of("listeners"), std::move(note));
         if (!roles.empty() && std::ranges::find(roles, "broker") == roles.end()) {
             say(Level::error, where_of("process.roles"),
-                "process.roles wants broker in it: a controller alone is not a process of its own here");
+                "process.roles wants broker in it: a controller alone is not a process of its own "
+                "here");
         }
     }
 
     void tell_what_is_idle() {
         if (is_set("process.roles")) {
             say(Level::note, assignments_.find("process.roles")->second.where,
-                "keys of KRaft are accepted without effect: this process is the broker and keeps the cluster's metadata");
+                "keys of KRaft are accepted without effect: this process is the broker and keeps "
+                "the cluster's metadata");
         }
         if (is_set("zookeeper.connect")) {
             say(Level::note, assignments_.find("zookeeper.connect")->second.where,
-                "zookeeper.connect is accepted without effect: the metadata service runs in this process");
+                "zookeeper.connect is accepted without effect: the metadata service runs in this "
+                "process");
         }
         std::string idle;
         for (const auto& [name, given] : assignments_) {
             const KeyDefinition* key = find_broker_key(name);
-            const bool told = name == "zookeeper.connect" || name.starts_with("controller.quorum.") || name == "process.roles";
-            if (key != nullptr && !key->works && !key->refused && !told) idle += (idle.empty() ? "" : ", ") + name;
+            const bool told = name == "zookeeper.connect" ||
+                              name.starts_with("controller.quorum.") || name == "process.roles";
+            if (key != nullptr && !key->works && !key->refused && !told)
+                idle += (idle.empty() ? "" : ", ") + name;
         }
         if (!idle.empty()) say(Level::note, "", "accepted without effect: " + idle);
         if (!is_set("log.dirs") && !is_set("log.dir") && !failed_) {
-            say(Level::warning, "", "log.dirs is not set; records go to /tmp/kafka-logs, which a restart of the machine may empty");
+            say(Level::warning, "",
+                "log.dirs is not set; records go to /tmp/kafka-logs, which a restart of the "
+                "machine may empty");
         }
     }
 
@@ -280,16 +301,20 @@ private:
 }  // namespace
 
 std::string to_string(const ConfigMessage& message) {
-    constexpr std::array words = {std::string_view("note"), std::string_view("warning"), std::string_view("error")};
+    constexpr std::array words = {std::string_view("note"), std::string_view("warning"),
+                                  std::string_view("error")};
     return (message.where.empty() ? "" : message.where + ": ") +
            std::string(words[static_cast<std::size_t>(message.level)]) + ": " + message.text;
 }
 
-LoadedConfig load_config(const ConfigInputs& inputs) { return Loader().load(inputs); }
+LoadedConfig load_config(const ConfigInputs& inputs) {
+    return Loader().load(inputs);
+}
 
 std::vector<std::string> process_environment() {
     std::vector<std::string> variables;
-    for (char** one = environ; one != nullptr && *one != nullptr; ++one) variables.emplace_back(*one);
+    for (char** one = environ; one != nullptr && *one != nullptr; ++one)
+        variables.emplace_back(*one);
     return variables;
 }
 
@@ -299,7 +324,8 @@ base::Result<std::string, std::string> read_config_file(const std::string& path)
     if (file) text << file.rdbuf();
     if (!file || text.fail()) {
         const int fault = errno != 0 ? errno : EIO;
-        return base::Unexpected("cannot read the configuration file " + path + ": " + std::strerror(fault));
+        return base::Unexpected("cannot read the configuration file " + path + ": " +
+                                std::strerror(fault));
     }
     return std::move(text).str();
 }

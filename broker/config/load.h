@@ -32,7 +32,8 @@ struct ConfigMessage {
     enum class Level : std::uint8_t { note, warning, error };
 
     Level level{};
-    std::string where;  // "server.properties:12", "KAFKA_LOG_DIRS", "--override log.dirs=x"; or empty.
+    std::string
+        where;  // "server.properties:12", "KAFKA_LOG_DIRS", "--override log.dirs=x"; or empty.
     std::string text;
 
     friend bool operator==(const ConfigMessage&, const ConfigMessage&) = default;

@@ -6,7 +6,9 @@
 namespace broker {
 namespace {
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\f'; }
+bool is_blank(char c) {
+    return c == ' ' || c == '\t' || c == '\f';
+}
 
 void append_utf8(std::string& to, std::uint32_t code) {
     const auto put = [&](std::uint32_t byte) { to.push_back(static_cast<char>(byte)); };
@@ -30,8 +32,11 @@ void append_utf8(std::string& to, std::uint32_t code) {
 // Length of the UTF-8 character that `text` begins with, or 0 when it begins with none.
 std::size_t utf8_length(std::string_view text) {
     const auto byte = static_cast<unsigned char>(text[0]);
-    const std::size_t length = byte < 0x80 ? 1 : byte >= 0xC2 && byte < 0xE0 ? 2 : byte >= 0xE0 && byte < 0xF0 ? 3
-                               : byte >= 0xF0 && byte < 0xF5 ? 4 : 0;
+    const std::size_t length = byte < 0x80                   ? 1
+                               : byte >= 0xC2 && byte < 0xE0 ? 2
+                               : byte >= 0xE0 && byte < 0xF0 ? 3
+                               : byte >= 0xF0 && byte < 0xF5 ? 4
+                                                             : 0;
     if (length == 0 || length > text.size()) return 0;
     for (std::size_t i = 1; i < length; ++i) {
         if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) return 0;
@@ -44,8 +49,10 @@ std::string as_utf8(std::string_view text) {
     out.reserve(text.size());
     while (!text.empty()) {
         const std::size_t length = utf8_length(text);
-        if (length == 0) append_utf8(out, static_cast<unsigned char>(text[0]));
-        else out.append(text.substr(0, length));
+        if (length == 0)
+            append_utf8(out, static_cast<unsigned char>(text[0]));
+        else
+            out.append(text.substr(0, length));
         text.remove_prefix(length == 0 ? 1 : length);
     }
     return out;
@@ -84,8 +91,10 @@ private:
         const std::size_t end = std::min(rest_.find_first_of("\r\n"), rest_.size());
         std::string_view line = rest_.substr(0, end);
         rest_.remove_prefix(end);
-        if (rest_.starts_with("\r\n")) rest_.remove_prefix(2);
-        else if (!rest_.empty()) rest_.remove_prefix(1);
+        if (rest_.starts_with("\r\n"))
+            rest_.remove_prefix(2);
+        else if (!rest_.empty())
+            rest_.remove_prefix(1);
         while (!line.empty() && is_blank(line.front())) line.remove_prefix(1);
         return line;
     }
@@ -104,8 +113,10 @@ std::optional<std::uint32_t> hex4(std::string_view digits) {
     if (digits.size() < 4) return std::nullopt;
     std::uint32_t code = 0;
     for (const char c : digits.substr(0, 4)) {
-        const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                          : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        const int digit = c >= '0' && c <= '9'   ? c - '0'
+                          : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                          : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                                 : -1;
         if (digit < 0) return std::nullopt;
         code = code << 4 | static_cast<std::uint32_t>(digit);
     }
@@ -124,7 +135,11 @@ std::optional<std::string> unescaped(std::string_view text) {
         }
         const char c = text[++i];
         if (c != 'u') {
-            out.push_back(c == 't' ? '\t' : c == 'n' ? '\n' : c == 'r' ? '\r' : c == 'f' ? '\f' : c);
+            out.push_back(c == 't'   ? '\t'
+                          : c == 'n' ? '\n'
+                          : c == 'r' ? '\r'
+                          : c == 'f' ? '\f'
+                                     : c);
             high = 0;
             continue;
         }
@@ -152,7 +167,8 @@ base::Result<std::vector<Property>, PropertiesFault> parse_properties(std::strin
     while (const std::optional<LogicalLine> line = lines.next()) {
         const std::string_view whole = line->text;
         std::size_t end = 0;  // Of the key: the first separator that is not escaped.
-        while (end < whole.size() && whole[end] != '=' && whole[end] != ':' && !is_blank(whole[end])) {
+        while (end < whole.size() && whole[end] != '=' && whole[end] != ':' &&
+               !is_blank(whole[end])) {
             end += whole[end] == '\\' ? 2 : 1;
         }
         end = std::min(end, whole.size());
@@ -164,7 +180,8 @@ base::Result<std::vector<Property>, PropertiesFault> parse_properties(std::strin
         const std::optional<std::string> key = unescaped(whole.substr(0, end));
         const std::optional<std::string> value = unescaped(whole.substr(begin));
         if (!key || !value) {
-            return base::Unexpected(PropertiesFault{line->number, "\\u wants four hexadecimal digits behind it"});
+            return base::Unexpected(
+                PropertiesFault{line->number, "\\u wants four hexadecimal digits behind it"});
         }
         properties.push_back({as_utf8(*key), as_utf8(*value), line->number});
     }

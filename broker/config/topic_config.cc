@@ -8,9 +8,9 @@
 namespace broker {
 namespace {
 
-constexpr std::array compression_names = {std::string_view("producer"), std::string_view("uncompressed"),
-                                          std::string_view("gzip"),     std::string_view("snappy"),
-                                          std::string_view("lz4"),      std::string_view("zstd")};
+constexpr std::array compression_names = {
+    std::string_view("producer"), std::string_view("uncompressed"), std::string_view("gzip"),
+    std::string_view("snappy"),   std::string_view("lz4"),          std::string_view("zstd")};
 
 ConfigMap acceptable(const ConfigMap& stored, std::vector<std::string>* complaints) {
     ConfigMap out;
@@ -54,48 +54,57 @@ std::vector<ConfigEntry> TopicConfig::describe(const BrokerConfig& broker) const
     std::vector<ConfigEntry> entries;
     entries.reserve(topic_keys().size());
     for (const KeyDefinition& key : topic_keys()) {
-        ConfigEntry entry{.name = std::string(key.name), .value = value_in_force(broker, overrides_, key.name),
-                          .type = key.type, .documentation = key.documentation};
+        ConfigEntry entry{.name = std::string(key.name),
+                          .value = value_in_force(broker, overrides_, key.name),
+                          .type = key.type,
+                          .documentation = key.documentation};
         if (entry.value) entry.value = canonical_value(key.type, *entry.value);
         if (!key.synonyms.empty()) entry.synonyms = broker.synonyms(key.synonyms.front());
         if (overrides_.contains(key.name)) {
-            entry.synonyms.insert(entry.synonyms.begin(),
-                                  {std::string(key.name), entry.value, ConfigSource::dynamic_topic});
+            entry.synonyms.insert(entry.synonyms.begin(), {std::string(key.name), entry.value,
+                                                           ConfigSource::dynamic_topic});
         }
-        entry.source = entry.synonyms.empty() ? ConfigSource::default_value : entry.synonyms.front().source;
+        entry.source =
+            entry.synonyms.empty() ? ConfigSource::default_value : entry.synonyms.front().source;
         entries.push_back(std::move(entry));
     }
     return entries;
 }
 
-std::shared_ptr<const TopicConfig> effective_config(const std::shared_ptr<const BrokerConfig>& broker,
-                                                    const ConfigMap& overrides,
-                                                    std::vector<std::string>* complaints) {
+std::shared_ptr<const TopicConfig> effective_config(
+    const std::shared_ptr<const BrokerConfig>& broker, const ConfigMap& overrides,
+    std::vector<std::string>* complaints) {
     if (overrides.empty()) return broker->topic_defaults();
     return std::make_shared<const TopicConfig>(*broker, overrides, complaints);
 }
 
-base::Result<void, std::string> validate_topic_config(std::string_view key, std::string_view value) {
+base::Result<void, std::string> validate_topic_config(std::string_view key,
+                                                      std::string_view value) {
     const KeyDefinition* known = find_topic_key(key);
-    if (known == nullptr) return base::Unexpected("a topic has no configuration named " + std::string(key));
+    if (known == nullptr)
+        return base::Unexpected("a topic has no configuration named " + std::string(key));
     if (const auto checked = check_value(*known, value); !checked) {
-        return base::Unexpected(std::string(key) + " cannot be \"" + std::string(value) + "\"; it wants " + checked.error());
+        return base::Unexpected(std::string(key) + " cannot be \"" + std::string(value) +
+                                "\"; it wants " + checked.error());
     }
     return {};
 }
 
-base::Result<void, std::string> validate_topic_configs(const BrokerConfig& broker, const ConfigMap& overrides) {
+base::Result<void, std::string> validate_topic_configs(const BrokerConfig& broker,
+                                                       const ConfigMap& overrides) {
     for (const auto& [key, value] : overrides) {
         if (auto checked = validate_topic_config(key, value); !checked) return checked;
     }
     const TopicConfig topic(broker, overrides);
     if (topic.min_compaction_lag_ms > topic.max_compaction_lag_ms) {
-        return base::Unexpected("min.compaction.lag.ms, " + std::to_string(topic.min_compaction_lag_ms) +
-                                ", is above max.compaction.lag.ms, " + std::to_string(topic.max_compaction_lag_ms));
+        return base::Unexpected(
+            "min.compaction.lag.ms, " + std::to_string(topic.min_compaction_lag_ms) +
+            ", is above max.compaction.lag.ms, " + std::to_string(topic.max_compaction_lag_ms));
     }
     const auto remote = overrides.find("remote.storage.enable");
     if (remote != overrides.end() && parse_boolean(remote->second).value_or(false)) {
-        return base::Unexpected(std::string("remote.storage.enable cannot be true: this cluster has no remote storage"));
+        return base::Unexpected(std::string(
+            "remote.storage.enable cannot be true: this cluster has no remote storage"));
     }
     return {};
 }

@@ -29,8 +29,8 @@ public:
     TopicConfig(const BrokerConfig& broker, const ConfigMap& overrides,
                 std::vector<std::string>* complaints = nullptr);
 
-    bool is_compacted() const noexcept { return is_compacted_; }      // cleanup.policy
-    bool is_deleted() const noexcept { return is_deleted_; }          // cleanup.policy
+    bool is_compacted() const noexcept { return is_compacted_; }  // cleanup.policy
+    bool is_deleted() const noexcept { return is_deleted_; }      // cleanup.policy
     bool is_log_append_time() const noexcept { return is_log_append_time_; }
     CompressionType compression() const noexcept { return compression_; }
 
@@ -49,9 +49,9 @@ private:
 
 // The configuration of a topic with these overrides; the broker's shared one when there
 // are none.
-std::shared_ptr<const TopicConfig> effective_config(const std::shared_ptr<const BrokerConfig>& broker,
-                                                    const ConfigMap& overrides,
-                                                    std::vector<std::string>* complaints = nullptr);
+std::shared_ptr<const TopicConfig> effective_config(
+    const std::shared_ptr<const BrokerConfig>& broker, const ConfigMap& overrides,
+    std::vector<std::string>* complaints = nullptr);
 
 // Is this a topic key with a right value? The fault is a sentence for the client
 // (INVALID_CONFIG).

@@ -12,7 +12,9 @@ namespace {
 
 using Checked = base::Result<void, std::string>;
 
-Checked allowed_is(std::string text) { return base::Unexpected(std::move(text)); }
+Checked allowed_is(std::string text) {
+    return base::Unexpected(std::move(text));
+}
 
 bool equal_in_any_case(std::string_view a, std::string_view b) {
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
@@ -57,7 +59,8 @@ template <class T>
 Checked check_integer(const KeyDefinition& key, std::string_view value, std::string_view kind) {
     const std::optional<std::int64_t> number = parse_integer(value);
     const std::optional<Range> range = parse_range(key.allowed);
-    const bool right = number && holds<T>(*number) && (!range || range->contains(static_cast<double>(*number)));
+    const bool right =
+        number && holds<T>(*number) && (!range || range->contains(static_cast<double>(*number)));
     if (right) return {};
     return allowed_is(std::string(kind) + (range ? ", " + range->text : ""));
 }
@@ -88,7 +91,8 @@ Checked check_throttled_replicas(std::string_view value) {
         const std::size_t colon = pair.find(':');
         const bool right = colon != std::string::npos && parse_integer(pair.substr(0, colon)) &&
                            parse_integer(pair.substr(colon + 1));
-        if (!right) return allowed_is("*, or partition:broker pairs separated by commas, as 0:1,2:3");
+        if (!right)
+            return allowed_is("*, or partition:broker pairs separated by commas, as 0:1,2:3");
     }
     return {};
 }
@@ -117,8 +121,9 @@ std::string java_double(double number) {
     const double size = std::fabs(number);
     const bool plain = size == 0 || (size >= 1e-3 && size < 1e7);
     char text[64];
-    const auto written = std::to_chars(text, text + sizeof text, number,
-                                       plain ? std::chars_format::fixed : std::chars_format::scientific);
+    const auto written =
+        std::to_chars(text, text + sizeof text, number,
+                      plain ? std::chars_format::fixed : std::chars_format::scientific);
     std::string out(text, written.ptr);
     if (plain) return out.find('.') == std::string::npos ? out + ".0" : out;
     const std::size_t e = out.find('e');
@@ -177,14 +182,21 @@ base::Result<void, std::string> check_value(const KeyDefinition& key, std::strin
     switch (key.type) {
         case ConfigType::boolean:
             return parse_boolean(value) ? Checked() : allowed_is("true or false");
-        case ConfigType::int16: return check_integer<std::int16_t>(key, value, "a whole number of 16 bits");
-        case ConfigType::int32: return check_integer<std::int32_t>(key, value, "a whole number of 32 bits");
-        case ConfigType::int64: return check_integer<std::int64_t>(key, value, "a whole number of 64 bits");
-        case ConfigType::float64: return check_float(key, value);
-        case ConfigType::list: return check_list(key, value);
+        case ConfigType::int16:
+            return check_integer<std::int16_t>(key, value, "a whole number of 16 bits");
+        case ConfigType::int32:
+            return check_integer<std::int32_t>(key, value, "a whole number of 32 bits");
+        case ConfigType::int64:
+            return check_integer<std::int64_t>(key, value, "a whole number of 64 bits");
+        case ConfigType::float64:
+            return check_float(key, value);
+        case ConfigType::list:
+            return check_list(key, value);
+        case ConfigType::unknown:
         case ConfigType::string:
         case ConfigType::class_name:
-        case ConfigType::password: return check_text(key, value);
+        case ConfigType::password:
+            return check_text(key, value);
     }
     return {};
 }
@@ -192,20 +204,26 @@ base::Result<void, std::string> check_value(const KeyDefinition& key, std::strin
 std::string canonical_value(ConfigType type, std::string_view value) {
     value = trimmed(value);
     switch (type) {
-        case ConfigType::boolean: return parse_boolean(value).value_or(false) ? "true" : "false";
+        case ConfigType::boolean:
+            return parse_boolean(value).value_or(false) ? "true" : "false";
         case ConfigType::int16:
         case ConfigType::int32:
-        case ConfigType::int64: return std::to_string(parse_integer(value).value_or(0));
-        case ConfigType::float64: return java_double(parse_double(value).value_or(0));
+        case ConfigType::int64:
+            return std::to_string(parse_integer(value).value_or(0));
+        case ConfigType::float64:
+            return java_double(parse_double(value).value_or(0));
         case ConfigType::list: {
             std::string joined;
             const std::vector<std::string> items = split_list(value);
-            for (const std::string& item : items) joined += (&item == items.data() ? "" : ",") + item;
+            for (const std::string& item : items)
+                joined += (&item == items.data() ? "" : ",") + item;
             return joined;
         }
+        case ConfigType::unknown:
         case ConfigType::string:
         case ConfigType::class_name:
-        case ConfigType::password: break;
+        case ConfigType::password:
+            break;
     }
     return std::string(value);
 }
@@ -219,7 +237,8 @@ std::string converted_value(std::string_view from, std::string_view to, std::str
     if (*number < 0) return "-1";
     // Hours and minutes are 32 bits wide, so this cannot overflow; a map that somebody
     // else wrote is held to the same bound.
-    const std::int64_t whole = std::min<std::int64_t>(*number, std::numeric_limits<std::int32_t>::max());
+    const std::int64_t whole =
+        std::min<std::int64_t>(*number, std::numeric_limits<std::int32_t>::max());
     return std::to_string(whole * factor);
 }
 
@@ -234,9 +253,15 @@ void parse_integer_into(T& to, const std::optional<std::string>& value) {
 
 }  // namespace
 
-void parse_into(std::int16_t& to, const std::optional<std::string>& value) { parse_integer_into(to, value); }
-void parse_into(std::int32_t& to, const std::optional<std::string>& value) { parse_integer_into(to, value); }
-void parse_into(std::int64_t& to, const std::optional<std::string>& value) { parse_integer_into(to, value); }
+void parse_into(std::int16_t& to, const std::optional<std::string>& value) {
+    parse_integer_into(to, value);
+}
+void parse_into(std::int32_t& to, const std::optional<std::string>& value) {
+    parse_integer_into(to, value);
+}
+void parse_into(std::int64_t& to, const std::optional<std::string>& value) {
+    parse_integer_into(to, value);
+}
 
 void parse_into(bool& to, const std::optional<std::string>& value) {
     const std::optional<bool> parsed = value ? parse_boolean(*value) : std::nullopt;

@@ -12,7 +12,7 @@ mkdir -p "$cache"
 timed() {
     local what=$1 started=$SECONDS
     shift
-    if ! "$@" > "$cache/prepare.log" 2>&1; then
+    if ! ("$@") > "$cache/prepare.log" 2>&1; then
         tail -50 "$cache/prepare.log"
         echo "FAILED $name is prepared: $what"
         echo "0 passed, 1 failed"

@@ -17,9 +17,8 @@ import (
 
 var bootstrap = os.Getenv("BOOTSTRAP")
 
-// A client of its own transport: the shared one keeps metadata for some seconds.
 func client() *kafka.Client {
-	return &kafka.Client{Addr: kafka.TCP(bootstrap), Timeout: 30 * time.Second, Transport: &kafka.Transport{}}
+	return &kafka.Client{Addr: kafka.TCP(bootstrap), Timeout: 30 * time.Second}
 }
 
 func create(topic string, partitions int) error {
@@ -227,7 +226,9 @@ func topics() {
 	_, err := client().CreatePartitions(ctx, &kafka.CreatePartitionsRequest{
 		Topics: []kafka.TopicPartitionsConfig{{Name: "kafka-go-admin", Count: 5}}})
 	checks.Must(err)
-	metadata, err := client().Metadata(ctx, &kafka.MetadataRequest{Topics: []string{"kafka-go-admin"}})
+	fresh := client()
+	fresh.Transport = &kafka.Transport{} // the shared one keeps metadata for some seconds
+	metadata, err := fresh.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{"kafka-go-admin"}})
 	checks.Must(err)
 	checks.Equal(len(metadata.Topics[0].Partitions), 5, "partitions are added")
 	checks.Equal(len(metadata.Brokers), 1, "one broker")

@@ -1,0 +1,291 @@
+#include "storage/log_directory.h"
+
+#include "protocol/base/ensure.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace storage {
+
+using base::Offset;
+using base::Result;
+using base::TopicPartition;
+using base::Unexpected;
+namespace fs = std::filesystem;
+
+namespace {
+
+Result<bool, Fault> exists(Disk& disk, const fs::path& name) {
+    const auto facts = disk.facts(name);
+    if (facts) return true;
+    if (facts.error().kind == FaultKind::not_found) return false;
+    return Unexpected(facts.error());
+}
+
+// Make a directory and what it lies in, each name durable.
+Result<void, Fault> make_path(Disk& disk, const fs::path& name) {
+    const auto there = exists(disk, name);
+    if (!there) return Unexpected(there.error());
+    if (*there) return {};
+    const fs::path parent = name.parent_path();
+    if (parent.empty() || parent == name) return {};
+    if (auto done = make_path(disk, parent); !done) return done;
+    if (auto done = disk.make_directory(name); !done) return done;
+    return disk.sync_directory(parent);
+}
+
+Result<void, Fault> remove_tree(Disk& disk, const fs::path& name) {
+    const auto entries = disk.list(name);
+    if (!entries) return Unexpected(entries.error());
+    for (const DirectoryEntry& entry : *entries) {
+        const auto done = entry.is_directory ? remove_tree(disk, name / entry.name)
+                                             : disk.remove_file(name / entry.name);
+        if (!done) return done;
+    }
+    return disk.remove_directory(name);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LogDirectory>, Fault> LogDirectory::open(Disk& disk, FileCache& files,
+                                                                const fs::path& name) {
+    const fs::path whole = name.has_filename() ? name : name.parent_path();
+    if (auto done = make_path(disk, whole); !done) return Unexpected(done.error());
+    std::unique_ptr<LogDirectory> directory(new LogDirectory(disk, files, whole));
+    auto lock = disk.lock(whole / lock_file);
+    if (!lock) return Unexpected(lock.error());
+    directory->lock_ = std::move(*lock);
+    if (auto done = directory->look_around(); !done) return Unexpected(done.error());
+    return directory;
+}
+
+Result<void, Fault> LogDirectory::look_around() {
+    auto identity = read_identity(disk_, path_ / identity_file);
+    if (identity) {
+        identity_ = std::move(*identity);
+    } else if (identity.error().kind != FaultKind::not_found) {
+        return Unexpected(identity.error());
+    }
+
+    const auto entries = disk_.list(path_);
+    if (!entries) return Unexpected(entries.error());
+    for (const DirectoryEntry& entry : *entries) {
+        if (!entry.is_directory) continue;
+        auto name = parse_directory_name(entry.name);
+        if (name.kind == DirectoryKind::unknown) unknown_.push_back(entry.name);
+        if (name.kind != DirectoryKind::partition) continue;
+        Found found{std::move(name.at), std::nullopt, path_ / entry.name};
+        const auto id = read_topic_id(disk_, found.directory / partition_metadata_file);
+        if (id) {
+            found.topic_id = *id;
+        } else if (id.error().kind == FaultKind::io) {
+            return Unexpected(id.error());
+        } else if (id.error().kind == FaultKind::corrupt) {
+            notes_.push_back(id.error().detail);
+        }
+        partitions_.push_back(std::move(found));
+    }
+
+    for (Checkpoint& checkpoint : checkpoints_) {
+        auto offsets = read_offsets(disk_, path_ / checkpoint.file);
+        if (offsets) {
+            checkpoint.offsets = std::move(*offsets);
+        } else if (offsets.error().kind == FaultKind::io) {
+            return Unexpected(offsets.error());
+        } else if (offsets.error().kind == FaultKind::corrupt) {
+            notes_.push_back(offsets.error().detail + "; taken as empty");
+        }
+    }
+
+    // The marker goes before anything is changed: a crash from now on is not a clean stop.
+    const auto clean = exists(disk_, path_ / clean_stop_file);
+    if (!clean) return Unexpected(clean.error());
+    was_clean_ = *clean;
+    if (!was_clean_) return {};
+    if (auto done = disk_.remove_file(path_ / clean_stop_file); !done) return done;
+    return disk_.sync_directory(path_);
+}
+
+Result<void, Fault> LogDirectory::claim(const Identity& identity) {
+    if (identity_) return {};
+    if (auto done = write_identity(disk_, path_ / identity_file, identity); !done) return done;
+    identity_ = identity;
+    return {};
+}
+
+Offset LogDirectory::offset_in(const char* file, const TopicPartition& at) const {
+    for (const Checkpoint& checkpoint : checkpoints_) {
+        if (checkpoint.file != std::string_view(file)) continue;
+        const auto found = checkpoint.offsets.find(at);
+        if (found != checkpoint.offsets.end()) return found->second;
+    }
+    return Offset(0);
+}
+
+LoadedLog LogDirectory::load_one(const Found& found, const LogConfig& config, std::int64_t now_ms,
+                                 std::uint64_t seed) const {
+    LoadedLog loaded{.at = found.at, .topic_id = found.topic_id, .directory = found.directory};
+    auto log = Log::open(disk_, files_,
+                         {.directory = found.directory,
+                          .config = config,
+                          .recovery_point = offset_in(recovery_point_file, found.at),
+                          .log_start_offset = offset_in(log_start_file, found.at),
+                          .was_clean = was_clean_,
+                          .now_ms = now_ms,
+                          .seed = seed ^ std::hash<TopicPartition>()(found.at)},
+                         &loaded.report);
+    if (!log) {
+        loaded.fault = log.error();
+        return loaded;
+    }
+    loaded.log = std::move(*log);
+    loaded.high_watermark = std::clamp(offset_in(high_watermark_file, found.at),
+                                       loaded.log->log_start_offset(), loaded.log->end_offset());
+    return loaded;
+}
+
+Result<std::vector<LoadedLog>, Fault> LogDirectory::load(const ConfigOf& config_of,
+                                                         std::size_t threads, std::int64_t now_ms,
+                                                         std::uint64_t seed,
+                                                         const Progress& progress) {
+    struct Work {
+        const Found* found;
+        LogConfig config;
+    };
+    std::vector<Work> work;
+    for (const Found& found : partitions_) {
+        if (const auto config = config_of(found.at)) {
+            work.push_back({&found, *config});
+        } else {
+            not_loaded_.insert(found.at);
+        }
+    }
+
+    std::vector<LoadedLog> loaded(work.size());
+    std::atomic<std::size_t> next = 0;
+    std::atomic<std::size_t> finished = 0;
+    const auto take_turns = [&] {
+        for (std::size_t index = next++; index < work.size(); index = next++) {
+            loaded[index] = load_one(*work[index].found, work[index].config, now_ms, seed);
+            if (progress) progress(++finished, work.size());
+        }
+    };
+    {
+        std::vector<std::jthread> others;
+        for (std::size_t i = 1; i < std::min(threads, work.size()); ++i) {
+            others.emplace_back(take_turns);
+        }
+        take_turns();
+    }
+    for (const LoadedLog& one : loaded) {
+        if (!one.fault) continue;
+        if (one.fault->kind == FaultKind::io) return Unexpected(*one.fault);
+        not_loaded_.insert(one.at);
+    }
+    return loaded;
+}
+
+Result<std::unique_ptr<Log>, Fault> LogDirectory::create(const TopicPartition& at,
+                                                         const std::optional<base::Uuid>& topic_id,
+                                                         const LogConfig& config,
+                                                         std::int64_t now_ms, std::uint64_t seed) {
+    const fs::path directory = directory_of(at);
+    const auto there = exists(disk_, directory);
+    if (!there) return Unexpected(there.error());
+    if (*there) {
+        return Unexpected(Fault(FaultKind::busy, directory.string() + " exists already"));
+    }
+    // Positions of an earlier partition of that name are none of this one.
+    if (auto done = forget(at); !done) return Unexpected(done.error());
+    if (auto done = disk_.make_directory(directory); !done) return Unexpected(done.error());
+    if (topic_id) {
+        if (auto done = write_topic_id(disk_, directory / partition_metadata_file, *topic_id); !done) {
+            return Unexpected(done.error());
+        }
+    }
+    auto log = Log::open(disk_, files_,
+                         {.directory = directory,
+                          .config = config,
+                          .was_clean = false,
+                          .now_ms = now_ms,
+                          .seed = seed ^ std::hash<TopicPartition>()(at)});
+    if (!log) return log;
+    if (auto done = disk_.sync_directory(path_); !done) return Unexpected(done.error());
+    return log;
+}
+
+Result<void, Fault> LogDirectory::forget(const TopicPartition& at) {
+    const std::lock_guard lock(mutex_);
+    not_loaded_.erase(at);
+    for (Checkpoint& checkpoint : checkpoints_) {
+        if (checkpoint.offsets.erase(at) == 0) continue;
+        if (auto done = write_offsets(disk_, path_ / checkpoint.file, checkpoint.offsets); !done) {
+            return done;
+        }
+    }
+    return {};
+}
+
+Result<void, Fault> LogDirectory::retire(const TopicPartition& at, Log* log,
+                                         const base::Uuid& unique, DirectoryKind kind) {
+    base::ensure(kind == DirectoryKind::deleted || kind == DirectoryKind::stray,
+                 "a partition retires as deleted or as stray");
+    const fs::path to = path_ / directory_name(at, kind, unique);
+    if (auto done = disk_.rename(directory_of(at), to); !done) return done;
+    if (log != nullptr) log->moved_to(to);
+    {
+        const std::lock_guard lock(mutex_);
+        not_loaded_.erase(at);
+    }
+    return disk_.sync_directory(path_);
+}
+
+Result<std::size_t, Fault> LogDirectory::purge() {
+    const auto entries = disk_.list(path_);
+    if (!entries) return Unexpected(entries.error());
+    std::size_t removed = 0;
+    for (const DirectoryEntry& entry : *entries) {
+        if (!entry.is_directory ||
+            parse_directory_name(entry.name).kind != DirectoryKind::deleted) {
+            continue;
+        }
+        if (auto done = remove_tree(disk_, path_ / entry.name); !done) {
+            return Unexpected(done.error());
+        }
+        ++removed;
+    }
+    return removed;
+}
+
+Result<void, Fault> LogDirectory::set_topic_id(const TopicPartition& at, const base::Uuid& id) {
+    const fs::path name = directory_of(at) / partition_metadata_file;
+    const auto there = exists(disk_, name);
+    if (!there) return Unexpected(there.error());
+    if (*there) return {};
+    return write_topic_id(disk_, name, id);
+}
+
+Result<void, Fault> LogDirectory::checkpoint(const char* file, const Offsets& offsets) {
+    const std::lock_guard lock(mutex_);
+    for (Checkpoint& checkpoint : checkpoints_) {
+        if (checkpoint.file != std::string_view(file)) continue;
+        Offsets all = offsets;
+        for (const TopicPartition& at : not_loaded_) {
+            const auto before = checkpoint.offsets.find(at);
+            if (before != checkpoint.offsets.end()) all.insert(*before);
+        }
+        if (auto done = write_offsets(disk_, path_ / file, all); !done) return done;
+        checkpoint.offsets = std::move(all);
+        return {};
+    }
+    base::ensure(false, "a checkpoint is one of three files");
+    return {};
+}
+
+Result<void, Fault> LogDirectory::mark_clean(std::int64_t broker_epoch) {
+    const std::string text =
+        "{\"version\":0,\"brokerEpoch\":" + std::to_string(broker_epoch) + "}";
+    return replace_file(disk_, path_ / clean_stop_file, std::as_bytes(std::span(text)));
+}
+
+}  // namespace storage
