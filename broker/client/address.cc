@@ -25,7 +25,8 @@ std::string to_string(const Address& address) {
 
 base::Result<Address, std::string> parse_address(std::string_view text) {
     const auto whole = text = trim(text);
-    if (const auto scheme = text.find("://"); scheme != std::string_view::npos) text.remove_prefix(scheme + 3);
+    if (const auto scheme = text.find("://"); scheme != std::string_view::npos)
+        text.remove_prefix(scheme + 3);
     const auto colon = text.rfind(':');
     if (colon == std::string_view::npos) return invalid(whole);
     auto host = text.substr(0, colon);
@@ -55,7 +56,8 @@ base::Result<std::vector<Address>, std::string> parse_addresses(std::string_view
         if (!address) return base::Unexpected(address.error());
         found.push_back(std::move(*address));
     }
-    if (found.empty()) return base::Unexpected<std::string>("No bootstrap urls given in bootstrap.servers");
+    if (found.empty())
+        return base::Unexpected<std::string>("No bootstrap urls given in bootstrap.servers");
     return found;
 }
 

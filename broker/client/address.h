@@ -26,6 +26,7 @@ std::string to_string(const Address& address);
 [[nodiscard]] base::Result<Address, std::string> parse_address(std::string_view text);
 
 // A list with commas, spaces allowed; at least one address.
-[[nodiscard]] base::Result<std::vector<Address>, std::string> parse_addresses(std::string_view text);
+[[nodiscard]] base::Result<std::vector<Address>, std::string> parse_addresses(
+    std::string_view text);
 
 }  // namespace broker

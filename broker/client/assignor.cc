@@ -16,7 +16,8 @@ Assignments assign_ranges(std::vector<Subscriber> subscribers,
     for (const auto& [topic, partitions] : partition_counts) {
         std::vector<const Subscriber*> readers;
         for (const auto& each : subscribers) {
-            if (std::ranges::find(each.topics, topic) != each.topics.end()) readers.push_back(&each);
+            if (std::ranges::find(each.topics, topic) != each.topics.end())
+                readers.push_back(&each);
         }
         if (readers.empty()) continue;
         const auto count = static_cast<std::int32_t>(readers.size());
@@ -24,7 +25,8 @@ Assignments assign_ranges(std::vector<Subscriber> subscribers,
         for (std::int32_t reader = 0; reader < count; ++reader) {
             const auto run = partitions / count + (reader < partitions % count ? 1 : 0);
             auto& mine = assigned[readers[static_cast<std::size_t>(reader)]->member_id];
-            for (std::int32_t left = run; left > 0; --left) mine.push_back({topic, base::PartitionIndex(next++)});
+            for (std::int32_t left = run; left > 0; --left)
+                mine.push_back({topic, base::PartitionIndex(next++)});
         }
     }
     return assigned;

@@ -95,24 +95,28 @@ public:
     // One request to `to`, which is any(), controller() and so on; forgets the connection
     // when it fails.
     template <class Api, class Response, class Request>
-    [[nodiscard]] ClientResult<Answer<Response>> call(ClientResult<Connection*> to, const Request& request,
+    [[nodiscard]] ClientResult<Answer<Response>> call(ClientResult<Connection*> to,
+                                                      const Request& request,
                                                       std::int16_t version_cap = Api::version_max) {
         if (!to) return base::Unexpected(to.error());
-        auto answer = (*to)->template call<Api, Response>(request, after(settings_.request_timeout), version_cap);
+        auto answer = (*to)->template call<Api, Response>(request, after(settings_.request_timeout),
+                                                          version_cap);
         if (!answer && answer.error().kind != ClientFault::Kind::unsupported) drop(*to);
         return answer;
     }
 
-    // Repeat `attempt`, which gives a ClientResult, while its fault may heal.
+    // Repeat `attempt`, which gives a ClientResult, while its fault may heal. A topic that is
+    // not there does not come by waiting.
     template <class Attempt>
     std::invoke_result_t<Attempt> retry(Attempt attempt) {
         const auto deadline = after(settings_.api_timeout);
         while (true) {
             auto result = attempt();
-            if (result || !may_heal(result.error())) {
-                silent_ = silent_ && !result;
-                return result;
-            }
+            if (result) silent_ = false;
+            const bool again =
+                !result && may_heal(result.error()) &&
+                result.error().code != protocol::ErrorCode::unknown_topic_or_partition;
+            if (!again) return result;
             if (milliseconds_left(deadline) == 0) {
                 auto fault = result.error();
                 return base::Unexpected(std::move(fault));

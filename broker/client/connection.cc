@@ -17,10 +17,13 @@ constexpr std::size_t trusted_bytes = std::size_t{64} << 20;
 
 ClientFault Connection::broken() {
     return {.kind = ClientFault::Kind::broken_answer,
-            .detail = "what came is not an answer of Kafka's protocol; is this the port of a broker, without TLS?"};
+            .detail =
+                "what came is not an answer of Kafka's protocol; is this the port of a broker, "
+                "without TLS?"};
 }
 
-ClientResult<Connection> Connection::open(const Address& to, std::string client_id, Deadline deadline) {
+ClientResult<Connection> Connection::open(const Address& to, std::string client_id,
+                                          Deadline deadline) {
     auto socket = Socket::connect(to, deadline);
     if (!socket) return base::Unexpected(socket.error());
     Connection connection(std::move(*socket), std::move(client_id));
@@ -50,14 +53,17 @@ ClientResult<void> Connection::negotiate(Deadline deadline) {
         const auto expected = pending_.front();
         pending_.pop_front();
         if (frame->size < 6) return base::Unexpected(broken());
-        const auto code = static_cast<protocol::ErrorCode>(wire::load<std::int16_t>(frame->span(), 4));
+        const auto code =
+            static_cast<protocol::ErrorCode>(wire::load<std::int16_t>(frame->span(), 4));
         if (code == protocol::ErrorCode::unsupported_version && version > 0) continue;
         if (code != protocol::ErrorCode::none) return base::Unexpected(refused(code));
         wire::Reader reader(frame->span());
         const auto header = protocol::read_response_header(reader, ApiVersionsApi::key, version);
         const auto answer = protocol::ApiVersionsResponse::read(reader, version);
-        if (reader.failed() || header.correlation_id != expected.correlation_id) return base::Unexpected(broken());
-        for (const auto& api : answer.api_keys) versions_[api.api_key] = {api.min_version, api.max_version};
+        if (reader.failed() || header.correlation_id != expected.correlation_id)
+            return base::Unexpected(broken());
+        for (const auto& api : answer.api_keys)
+            versions_[api.api_key] = {api.min_version, api.max_version};
         return {};
     }
     return base::Unexpected(broken());
@@ -70,10 +76,11 @@ ClientResult<std::int16_t> Connection::version_of(std::int16_t key, std::int16_t
         const auto version = std::min(most, theirs->second.most);
         if (version >= std::max(least, theirs->second.least)) return version;
     }
-    return base::Unexpected(ClientFault{
-        .kind = ClientFault::Kind::unsupported,
-        .code = protocol::ErrorCode::unsupported_version,
-        .detail = "The broker does not support the request that this needs (API " + std::to_string(key) + ")"});
+    return base::Unexpected(
+        ClientFault{.kind = ClientFault::Kind::unsupported,
+                    .code = protocol::ErrorCode::unsupported_version,
+                    .detail = "The broker does not support the request that this needs (API " +
+                              std::to_string(key) + ")"});
 }
 
 void Connection::begin(std::int16_t key, std::int16_t version) {
@@ -101,7 +108,8 @@ ClientResult<Frame> Connection::receive_frame(Deadline deadline) {
     auto done = socket_.read(length_field, deadline);
     if (!done) return base::Unexpected(done.error());
     const auto length = wire::load<std::int32_t>(length_field, 0);
-    if (length < 4 || static_cast<std::size_t>(length) > answer_bytes_max) return base::Unexpected(broken());
+    if (length < 4 || static_cast<std::size_t>(length) > answer_bytes_max)
+        return base::Unexpected(broken());
 
     const auto size = static_cast<std::size_t>(length);
     Frame frame{std::make_unique_for_overwrite<std::byte[]>(std::min(size, trusted_bytes)), 0};

@@ -65,7 +65,8 @@ public:
     [[nodiscard]] ClientResult<void> send(const Request& request, Deadline deadline,
                                           std::int16_t version_cap = Api::version_max,
                                           bool is_answered = true) {
-        const auto version = version_of(Api::key, Api::version_min, std::min(version_cap, Api::version_max));
+        const auto version =
+            version_of(Api::key, Api::version_min, std::min(version_cap, Api::version_max));
         if (!version) return base::Unexpected(version.error());
         begin(Api::key, *version);
         wire::Writer writer(out_);
@@ -85,7 +86,8 @@ public:
         wire::Reader reader(frame->span());
         const auto header = protocol::read_response_header(reader, Api::key, expected.version);
         auto message = Response::read(reader, expected.version);
-        if (reader.failed() || header.correlation_id != expected.correlation_id) return base::Unexpected(broken());
+        if (reader.failed() || header.correlation_id != expected.correlation_id)
+            return base::Unexpected(broken());
         return Answer<Response>{std::move(*frame), std::move(message), expected.version};
     }
 
@@ -117,8 +119,8 @@ private:
     [[nodiscard]] ClientResult<std::int16_t> version_of(std::int16_t key, std::int16_t least,
                                                         std::int16_t most) const;
     void begin(std::int16_t key, std::int16_t version);
-    [[nodiscard]] ClientResult<void> finish(std::int16_t key, std::int16_t version, Deadline deadline,
-                                            bool is_answered);
+    [[nodiscard]] ClientResult<void> finish(std::int16_t key, std::int16_t version,
+                                            Deadline deadline, bool is_answered);
     [[nodiscard]] ClientResult<Frame> receive_frame(Deadline deadline);
     static ClientFault broken();
 

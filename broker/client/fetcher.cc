@@ -31,8 +31,8 @@ const PartitionView* find_partition(const ClusterView& view, const base::TopicPa
 
 ClientFault unreadable(const base::TopicPartition& at, base::Offset offset, std::string_view why) {
     return {.kind = ClientFault::Kind::broken_answer,
-            .detail = "Record batch of " + at.topic + "-" + std::to_string(at.partition.value()) + " at offset " +
-                      std::to_string(offset.value()) + ": " + std::string(why)};
+            .detail = "Record batch of " + at.topic + "-" + std::to_string(at.partition.value()) +
+                      " at offset " + std::to_string(offset.value()) + ": " + std::string(why)};
 }
 
 // Which transactional batches of one answer were aborted.
@@ -73,7 +73,8 @@ std::optional<base::Offset> end_of(std::span<const std::byte> bytes) {
 }  // namespace
 
 ClientResult<std::map<base::TopicPartition, FoundOffset>> list_offsets(
-    Cluster& cluster, const std::map<base::TopicPartition, std::int64_t>& times, bool read_committed) {
+    Cluster& cluster, const std::map<base::TopicPartition, std::int64_t>& times,
+    bool read_committed) {
     std::map<base::TopicPartition, FoundOffset> found;
     auto left = times;
     const auto attempt = [&]() -> ClientResult<void> {
@@ -82,14 +83,16 @@ ClientResult<std::map<base::TopicPartition, FoundOffset>> list_offsets(
         for (const auto& [at, time] : left) {
             const auto* partition = find_partition(cluster.view(), at);
             if (!partition || partition->leader.value() < 0) {
-                found[at].error = partition ? ErrorCode::leader_not_available : ErrorCode::unknown_topic_or_partition;
+                found[at].error = partition ? ErrorCode::leader_not_available
+                                            : ErrorCode::unknown_topic_or_partition;
                 fault = refused(found[at].error);
                 continue;
             }
             auto& request = requests[partition->leader];
             request.replica_id = base::BrokerId(-1);
             request.isolation_level = read_committed ? read_committed_level : std::int8_t{0};
-            request.timeout_ms = static_cast<std::int32_t>(cluster.settings().request_timeout.count());
+            request.timeout_ms =
+                static_cast<std::int32_t>(cluster.settings().request_timeout.count());
             if (request.topics.empty() || request.topics.back().name != at.topic) {
                 request.topics.emplace_back().name = wire::Text(at.topic);
             }
@@ -98,8 +101,9 @@ ClientResult<std::map<base::TopicPartition, FoundOffset>> list_offsets(
             asked.timestamp = time;
         }
         for (const auto& [leader, request] : requests) {
-            const auto answer = cluster.call<protocol::ListOffsetsApi, protocol::ListOffsetsResponse>(
-                cluster.broker(leader), request);
+            const auto answer =
+                cluster.call<protocol::ListOffsetsApi, protocol::ListOffsetsResponse>(
+                    cluster.broker(leader), request);
             if (!answer) {
                 fault = answer.error();
                 continue;
@@ -111,7 +115,8 @@ ClientResult<std::map<base::TopicPartition, FoundOffset>> list_offsets(
                     if (answer->version == 0 && !partition.old_style_offsets.empty()) {
                         offset = partition.old_style_offsets.front();
                     }
-                    found[at] = {partition.error_code, offset, partition.timestamp, partition.leader_epoch};
+                    found[at] = {partition.error_code, offset, partition.timestamp,
+                                 partition.leader_epoch};
                     if (protocol::is_retriable(partition.error_code)) {
                         fault = refused(partition.error_code);
                     } else {
@@ -123,13 +128,16 @@ ClientResult<std::map<base::TopicPartition, FoundOffset>> list_offsets(
         if (!fault) return {};
         std::set<std::string> topics;
         for (const auto& [at, time] : times) topics.insert(at.topic);
-        const auto refreshed = cluster.refresh(std::vector<std::string>(topics.begin(), topics.end()));
+        const auto refreshed =
+            cluster.refresh(std::vector<std::string>(topics.begin(), topics.end()));
         if (!refreshed) return base::Unexpected(refreshed.error());
         return base::Unexpected(std::move(*fault));
     };
     const auto done = cluster.retry(attempt);
-    // What the cluster refuses for one partition is that partition's; a lost cluster is everybody's.
-    if (!done && done.error().kind != ClientFault::Kind::refused) return base::Unexpected(done.error());
+    // What the cluster refuses for one partition is that partition's; a lost cluster is
+    // everybody's.
+    if (!done && done.error().kind != ClientFault::Kind::refused)
+        return base::Unexpected(done.error());
     return found;
 }
 
@@ -172,15 +180,16 @@ ClientResult<void> Fetcher::send_fetch(base::BrokerId leader, Source& source) {
     }
     if (request.topics.empty()) return {};
     source.generation = generation_;
-    return source.connection.send<protocol::FetchApi>(request, after(cluster_.settings().request_timeout),
-                                                      fetch_version_cap);
+    return source.connection.send<protocol::FetchApi>(
+        request, after(cluster_.settings().request_timeout), fetch_version_cap);
 }
 
 ClientResult<void> Fetcher::send_fetches() {
     if (stale_) {
         std::set<std::string> topics;
         for (const auto& [at, next] : positions_) topics.insert(at.topic);
-        const auto refreshed = cluster_.refresh(std::vector<std::string>(topics.begin(), topics.end()));
+        const auto refreshed =
+            cluster_.refresh(std::vector<std::string>(topics.begin(), topics.end()));
         if (!refreshed) return refreshed;
         stale_ = false;
     }
@@ -216,7 +225,8 @@ ClientResult<void> Fetcher::send_fetches() {
 
 ClientResult<void> Fetcher::reset(const base::TopicPartition& partition) {
     if (!settings_.reset) return base::Unexpected(refused(ErrorCode::offset_out_of_range));
-    const auto found = list_offsets(cluster_, {{partition, *settings_.reset}}, settings_.read_committed);
+    const auto found =
+        list_offsets(cluster_, {{partition, *settings_.reset}}, settings_.read_committed);
     if (!found) return base::Unexpected(found.error());
     const auto& at = found->at(partition);
     if (at.error != ErrorCode::none) return base::Unexpected(refused(at.error));
@@ -231,7 +241,8 @@ ClientResult<std::size_t> Fetcher::poll(Deadline deadline, const Take& take) {
             return base::Unexpected(sent.error());
         }
         stale_ = true;
-        wait_for(std::min(cluster_.settings().retry_backoff, std::chrono::milliseconds(milliseconds_left(deadline))));
+        wait_for(std::min(cluster_.settings().retry_backoff,
+                          std::chrono::milliseconds(milliseconds_left(deadline))));
         return 0;
     }
     std::vector<pollfd> waits;
@@ -241,10 +252,13 @@ ClientResult<std::size_t> Fetcher::poll(Deadline deadline, const Take& take) {
         waits.push_back({source.connection.descriptor(), POLLIN, 0});
         leaders.push_back(leader);
     }
-    const int most = stale_ ? static_cast<int>(cluster_.settings().retry_backoff.count()) : milliseconds_left(deadline);
-    if (::poll(waits.data(), waits.size(), std::min(most, milliseconds_left(deadline))) <= 0) return 0;
+    const int most = stale_ ? static_cast<int>(cluster_.settings().retry_backoff.count())
+                            : milliseconds_left(deadline);
+    if (::poll(waits.data(), waits.size(), std::min(most, milliseconds_left(deadline))) <= 0)
+        return 0;
 
-    const auto ready = std::ranges::find_if(waits, [](const pollfd& each) { return each.revents != 0; });
+    const auto ready =
+        std::ranges::find_if(waits, [](const pollfd& each) { return each.revents != 0; });
     if (ready == waits.end()) return 0;
     const auto leader = leaders[static_cast<std::size_t>(ready - waits.begin())];
     auto& source = sources_.at(leader);
@@ -256,7 +270,8 @@ ClientResult<std::size_t> Fetcher::poll(Deadline deadline, const Take& take) {
         if (fault.kind == ClientFault::Kind::broken_answer) return base::Unexpected(fault);
         return 0;
     }
-    if ((*answer)->error_code != ErrorCode::none) return base::Unexpected(refused((*answer)->error_code));
+    if ((*answer)->error_code != ErrorCode::none)
+        return base::Unexpected(refused((*answer)->error_code));
     // An answer to what was assigned before is about offsets that nobody wants any more.
     if (source.generation != generation_) return 0;
 
@@ -290,7 +305,8 @@ ClientResult<std::size_t> Fetcher::poll(Deadline deadline, const Take& take) {
             Aborted aborted(partition);
             auto bytes = std::span<const std::byte>(partition.records.bytes());
             received_bytes_ += bytes.size();
-            const auto hand_over = [&](const records::Record& record, bool is_append_time, std::int8_t magic) {
+            const auto hand_over = [&](const records::Record& record, bool is_append_time,
+                                       std::int8_t magic) {
                 if (record.offset < position->second) return true;
                 position->second = record.offset + std::int64_t{1};
                 ++count;
@@ -303,31 +319,44 @@ ClientResult<std::size_t> Fetcher::poll(Deadline deadline, const Take& take) {
                 bytes = bytes.subspan(entry->size);
                 if (entry->magic < records::batch_format::magic) {
                     const auto message = records::Message::read(whole);
-                    if (!message) return base::Unexpected(unreadable(at, position->second, describe(message.error())));
+                    if (!message)
+                        return base::Unexpected(
+                            unreadable(at, position->second, describe(message.error())));
                     auto walk = records::MessageWalk::open(*message, inflater_);
-                    if (!walk) return base::Unexpected(unreadable(at, position->second, describe(walk.error())));
-                    const bool is_append_time = message->timestamp_type() == records::TimestampType::log_append_time;
+                    if (!walk)
+                        return base::Unexpected(
+                            unreadable(at, position->second, describe(walk.error())));
+                    const bool is_append_time =
+                        message->timestamp_type() == records::TimestampType::log_append_time;
                     while (const auto* record = walk->next()) {
                         if (!hand_over(*record, is_append_time, entry->magic)) return count;
                     }
                     continue;
                 }
                 const auto batch = records::Batch::read(whole);
-                if (!batch) return base::Unexpected(unreadable(at, position->second, "it is damaged"));
+                if (!batch)
+                    return base::Unexpected(unreadable(at, position->second, "it is damaged"));
                 const bool skip = settings_.read_committed && aborted.holds(*batch);
                 if (batch->is_control()) {
                     const auto control = records::read_control(*batch);
-                    if (control && control->is(records::ControlType::abort)) aborted.end(batch->producer_id());
+                    if (control && control->is(records::ControlType::abort))
+                        aborted.end(batch->producer_id());
                 } else if (!skip) {
                     auto walk = records::RecordWalk::open(*batch, inflater_, std::size_t{1} << 30);
-                    if (!walk) return base::Unexpected(unreadable(at, position->second, describe(walk.error())));
-                    const bool is_append_time = batch->timestamp_type() == records::TimestampType::log_append_time;
+                    if (!walk)
+                        return base::Unexpected(
+                            unreadable(at, position->second, describe(walk.error())));
+                    const bool is_append_time =
+                        batch->timestamp_type() == records::TimestampType::log_append_time;
                     while (const auto* record = walk->next()) {
                         if (!hand_over(*record, is_append_time, entry->magic)) return count;
                     }
-                    if (walk->fault()) return base::Unexpected(unreadable(at, position->second, describe(*walk->fault())));
+                    if (walk->fault())
+                        return base::Unexpected(
+                            unreadable(at, position->second, describe(*walk->fault())));
                 }
-                position->second = std::max(position->second, batch->last_offset() + std::int64_t{1});
+                position->second =
+                    std::max(position->second, batch->last_offset() + std::int64_t{1});
             }
         }
     }

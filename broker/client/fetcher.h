@@ -37,7 +37,8 @@ struct FoundOffset {
 // Per partition its own time in ms, or one of the special ones. Partitions whose leader is not
 // known have an error. The view of the cluster must have the topics; retried where that helps.
 [[nodiscard]] ClientResult<std::map<base::TopicPartition, FoundOffset>> list_offsets(
-    Cluster& cluster, const std::map<base::TopicPartition, std::int64_t>& times, bool read_committed);
+    Cluster& cluster, const std::map<base::TopicPartition, std::int64_t>& times,
+    bool read_committed);
 
 struct FetchSettings {
     std::int32_t min_bytes = 1;
@@ -46,7 +47,8 @@ struct FetchSettings {
     std::int32_t partition_max_bytes = 1'048'576;
     bool read_committed = false;
     std::string rack = {};
-    std::optional<std::int64_t> reset = latest_timestamp;  // Where to go on when the offset is gone.
+    std::optional<std::int64_t> reset =
+        latest_timestamp;  // Where to go on when the offset is gone.
 };
 
 struct FetchedRecord {
@@ -62,7 +64,8 @@ public:
     // False: enough, the rest of what was fetched is not wanted now.
     using Take = std::function<bool(const FetchedRecord&)>;
 
-    Fetcher(Cluster& cluster, FetchSettings settings) : cluster_(cluster), settings_(std::move(settings)) {}
+    Fetcher(Cluster& cluster, FetchSettings settings)
+        : cluster_(cluster), settings_(std::move(settings)) {}
 
     // Read on from this offset; replaces where it was.
     void assign(const base::TopicPartition& partition, base::Offset next);
@@ -73,7 +76,9 @@ public:
     [[nodiscard]] ClientResult<std::size_t> poll(Deadline deadline, const Take& take);
 
     // The offset after the last record that was handed over, per partition.
-    const std::map<base::TopicPartition, base::Offset>& positions() const noexcept { return positions_; }
+    const std::map<base::TopicPartition, base::Offset>& positions() const noexcept {
+        return positions_;
+    }
 
     // Bytes of batches that were received.
     std::uint64_t received_bytes() const noexcept { return received_bytes_; }
@@ -93,7 +98,8 @@ private:
     FetchSettings settings_;
     records::Inflater inflater_;
     std::map<base::TopicPartition, base::Offset> positions_;
-    std::map<base::TopicPartition, base::Offset> fetch_from_;  // Ahead of positions_ by what was not handed over.
+    std::map<base::TopicPartition, base::Offset>
+        fetch_from_;  // Ahead of positions_ by what was not handed over.
     std::map<base::BrokerId, Source> sources_;
     std::uint64_t generation_ = 0;  // Raised by each assign.
     std::uint64_t received_bytes_ = 0;

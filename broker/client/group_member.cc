@@ -57,7 +57,8 @@ GroupMember::~GroupMember() {
     leave();
 }
 
-ClientResult<std::vector<base::TopicPartition>> GroupMember::join(const std::vector<std::string>& topics) {
+ClientResult<std::vector<base::TopicPartition>> GroupMember::join(
+    const std::vector<std::string>& topics) {
     stop_heartbeats();
     while (true) {
         const auto joined = cluster_.retry([&] { return join_once(topics); });
@@ -96,7 +97,9 @@ ClientResult<GroupMember::Joined> GroupMember::join_once(const std::vector<std::
     offered.name = strategy;
     offered.metadata = embedded(subscription, 1);
     const auto patience = settings_.rebalance_timeout + cluster_.settings().request_timeout;
-    const auto answer = (*connection)->call<protocol::JoinGroupApi, protocol::JoinGroupResponse>(request, after(patience));
+    const auto answer =
+        (*connection)
+            ->call<protocol::JoinGroupApi, protocol::JoinGroupResponse>(request, after(patience));
     if (!answer) {
         cluster_.forget_all();
         return base::Unexpected(answer.error());
@@ -105,10 +108,13 @@ ClientResult<GroupMember::Joined> GroupMember::join_once(const std::vector<std::
         member_id_ = (*answer)->member_id.str();
         return join_once(topics);
     }
-    if ((*answer)->error_code != ErrorCode::none) return base::Unexpected(refused((*answer)->error_code));
+    if ((*answer)->error_code != ErrorCode::none)
+        return base::Unexpected(refused((*answer)->error_code));
     member_id_ = (*answer)->member_id.str();
-    Joined joined{(*answer)->generation_id, (*answer)->protocol_name ? (*answer)->protocol_name->str() : "",
-                  (*answer)->leader == (*answer)->member_id, {}};
+    Joined joined{(*answer)->generation_id,
+                  (*answer)->protocol_name ? (*answer)->protocol_name->str() : "",
+                  (*answer)->leader == (*answer)->member_id,
+                  {}};
     for (const auto& member : (*answer)->members) {
         auto& known = joined.members[member.member_id.str()];
         if (member.group_instance_id) known.first = member.group_instance_id->str();
@@ -134,17 +140,20 @@ ClientResult<std::vector<base::TopicPartition>> GroupMember::sync(const Joined& 
             subscribers.push_back({id, member.first, member.second});
             topics.insert(member.second.begin(), member.second.end());
         }
-        const auto refreshed = cluster_.refresh(std::vector<std::string>(topics.begin(), topics.end()));
+        const auto refreshed =
+            cluster_.refresh(std::vector<std::string>(topics.begin(), topics.end()));
         if (!refreshed) return base::Unexpected(refreshed.error());
         std::map<std::string, std::int32_t> counts;
         for (const auto& [name, topic] : cluster_.view().topics) {
-            if (!topic.partitions.empty()) counts[name] = static_cast<std::int32_t>(topic.partitions.size());
+            if (!topic.partitions.empty())
+                counts[name] = static_cast<std::int32_t>(topic.partitions.size());
         }
         for (const auto& [id, partitions] : assign_ranges(std::move(subscribers), counts)) {
             protocol::ConsumerProtocolAssignment assignment;
             for (const auto& each : partitions) {
                 auto& list = assignment.assigned_partitions;
-                if (list.empty() || list.back().topic != each.topic) list.emplace_back().topic = wire::Text(each.topic);
+                if (list.empty() || list.back().topic != each.topic)
+                    list.emplace_back().topic = wire::Text(each.topic);
                 list.back().partitions.push_back(each.partition);
             }
             auto& sent = request.assignments.emplace_back();
@@ -155,21 +164,26 @@ ClientResult<std::vector<base::TopicPartition>> GroupMember::sync(const Joined& 
     const auto answer = cluster_.call<protocol::SyncGroupApi, protocol::SyncGroupResponse>(
         cluster_.coordinator(settings_.group_id), request);
     if (!answer) return base::Unexpected(answer.error());
-    if ((*answer)->error_code != ErrorCode::none) return base::Unexpected(refused((*answer)->error_code));
+    if ((*answer)->error_code != ErrorCode::none)
+        return base::Unexpected(refused((*answer)->error_code));
     std::vector<base::TopicPartition> mine;
     if ((*answer)->assignment.empty()) return mine;
-    const auto assignment = from_embedded<protocol::ConsumerProtocolAssignment>((*answer)->assignment);
+    const auto assignment =
+        from_embedded<protocol::ConsumerProtocolAssignment>((*answer)->assignment);
     if (!assignment) {
-        return base::Unexpected(ClientFault{.kind = ClientFault::Kind::broken_answer,
-                                            .detail = "the assignment of the group cannot be read"});
+        return base::Unexpected(
+            ClientFault{.kind = ClientFault::Kind::broken_answer,
+                        .detail = "the assignment of the group cannot be read"});
     }
     for (const auto& topic : assignment->assigned_partitions) {
-        for (const auto partition : topic.partitions) mine.push_back({topic.topic.str(), partition});
+        for (const auto partition : topic.partitions)
+            mine.push_back({topic.topic.str(), partition});
     }
     return mine;
 }
 
-ClientResult<void> GroupMember::commit(const std::map<base::TopicPartition, base::Offset>& offsets) {
+ClientResult<void> GroupMember::commit(
+    const std::map<base::TopicPartition, base::Offset>& offsets) {
     if (offsets.empty()) return {};
     protocol::OffsetCommitRequest request;
     request.group_id = settings_.group_id;
@@ -186,8 +200,9 @@ ClientResult<void> GroupMember::commit(const std::map<base::TopicPartition, base
         sent.committed_metadata = wire::Text("");
     }
     return cluster_.retry([&]() -> ClientResult<void> {
-        const auto answer = cluster_.call<protocol::OffsetCommitApi, protocol::OffsetCommitResponse>(
-            cluster_.coordinator(settings_.group_id), request, offset_version_cap);
+        const auto answer =
+            cluster_.call<protocol::OffsetCommitApi, protocol::OffsetCommitResponse>(
+                cluster_.coordinator(settings_.group_id), request, offset_version_cap);
         if (!answer) return base::Unexpected(answer.error());
         for (const auto& topic : (*answer)->topics) {
             for (const auto& partition : topic.partitions) {
@@ -214,11 +229,13 @@ ClientResult<std::map<base::TopicPartition, base::Offset>> GroupMember::committe
         const auto answer = cluster_.call<protocol::OffsetFetchApi, protocol::OffsetFetchResponse>(
             cluster_.coordinator(settings_.group_id), request, offset_version_cap);
         if (!answer) return base::Unexpected(answer.error());
-        if ((*answer)->error_code != ErrorCode::none) return base::Unexpected(refused((*answer)->error_code));
+        if ((*answer)->error_code != ErrorCode::none)
+            return base::Unexpected(refused((*answer)->error_code));
         std::map<base::TopicPartition, base::Offset> offsets;
         for (const auto& topic : (*answer)->topics) {
             for (const auto& partition : topic.partitions) {
-                if (partition.error_code != ErrorCode::none) return base::Unexpected(refused(partition.error_code));
+                if (partition.error_code != ErrorCode::none)
+                    return base::Unexpected(refused(partition.error_code));
                 if (partition.committed_offset.value() < 0) continue;
                 offsets[{topic.name.str(), partition.partition_index}] = partition.committed_offset;
             }
@@ -254,7 +271,8 @@ void GroupMember::beat() {
     while (true) {
         {
             std::unique_lock lock(mutex_);
-            if (stopped_.wait_for(lock, settings_.heartbeat_interval, [&] { return stop_; })) return;
+            if (stopped_.wait_for(lock, settings_.heartbeat_interval, [&] { return stop_; }))
+                return;
         }
         const auto answer = cluster.call<protocol::HeartbeatApi, protocol::HeartbeatResponse>(
             cluster.coordinator(settings_.group_id), request);

@@ -37,13 +37,15 @@ public:
     GroupMember& operator=(const GroupMember&) = delete;
 
     // Join and wait for the assignment; as leader make it for all. Faults: refused for good.
-    [[nodiscard]] ClientResult<std::vector<base::TopicPartition>> join(const std::vector<std::string>& topics);
+    [[nodiscard]] ClientResult<std::vector<base::TopicPartition>> join(
+        const std::vector<std::string>& topics);
 
     // The group rebalances, or has lost this member.
     bool must_rejoin() const noexcept { return must_rejoin_; }
 
     // Offset to read next, per partition. What a rebalance forbids is a fault.
-    [[nodiscard]] ClientResult<void> commit(const std::map<base::TopicPartition, base::Offset>& offsets);
+    [[nodiscard]] ClientResult<void> commit(
+        const std::map<base::TopicPartition, base::Offset>& offsets);
 
     // What is committed; partitions without a commit are absent.
     [[nodiscard]] ClientResult<std::map<base::TopicPartition, base::Offset>> committed(
@@ -56,7 +58,8 @@ private:
         std::int32_t generation;
         std::string protocol;
         bool is_leader;
-        std::map<std::string, std::pair<std::optional<std::string>, std::vector<std::string>>> members;
+        std::map<std::string, std::pair<std::optional<std::string>, std::vector<std::string>>>
+            members;
     };
 
     [[nodiscard]] ClientResult<Joined> join_once(const std::vector<std::string>& topics);

@@ -21,7 +21,8 @@ std::uint32_t murmur2(std::span<const std::byte> bytes) noexcept {
         hash ^= word;
     }
     if (at < bytes.size()) {
-        for (auto left = bytes.size(); left > at; --left) hash ^= byte(left - 1) << (8 * (left - 1 - at));
+        for (auto left = bytes.size(); left > at; --left)
+            hash ^= byte(left - 1) << (8 * (left - 1 - at));
         hash *= factor;
     }
     hash ^= hash >> 13;
@@ -30,13 +31,14 @@ std::uint32_t murmur2(std::span<const std::byte> bytes) noexcept {
     return hash;
 }
 
-base::PartitionIndex partition_of_key(std::span<const std::byte> key, std::int32_t partitions) noexcept {
+base::PartitionIndex partition_of_key(std::span<const std::byte> key,
+                                      std::int32_t partitions) noexcept {
     const auto positive = static_cast<std::int32_t>(murmur2(key) & 0x7fffffffU);
     return base::PartitionIndex(positive % partitions);
 }
 
-base::PartitionIndex StickyPartition::take(const std::vector<base::PartitionIndex>& available, std::size_t bytes,
-                                           std::size_t run_bytes) {
+base::PartitionIndex StickyPartition::take(const std::vector<base::PartitionIndex>& available,
+                                           std::size_t bytes, std::size_t run_bytes) {
     const bool is_there = std::ranges::binary_search(available, current_);
     if (!is_there || run_ >= run_bytes) {
         auto next = available[random_() % available.size()];

@@ -18,7 +18,8 @@ namespace broker {
 std::uint32_t murmur2(std::span<const std::byte> bytes) noexcept;
 
 // Requires partitions > 0.
-base::PartitionIndex partition_of_key(std::span<const std::byte> key, std::int32_t partitions) noexcept;
+base::PartitionIndex partition_of_key(std::span<const std::byte> key,
+                                      std::int32_t partitions) noexcept;
 
 // One partition for a run of records. `random_seed` makes the choices.
 class StickyPartition {

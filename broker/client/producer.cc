@@ -23,7 +23,8 @@ constexpr std::size_t request_bytes_max = 1'048'576;
 
 std::int64_t now_us() {
     return std::chrono::duration_cast<std::chrono::microseconds>(
-               std::chrono::steady_clock::now().time_since_epoch()).count();
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
 }
 
 std::size_t payload_bytes(const records::NewRecord& record) {
@@ -31,7 +32,9 @@ std::size_t payload_bytes(const records::NewRecord& record) {
 }
 
 ClientFault timed_out(std::string detail) {
-    return {.kind = ClientFault::Kind::timed_out, .code = ErrorCode::request_timed_out, .detail = std::move(detail)};
+    return {.kind = ClientFault::Kind::timed_out,
+            .code = ErrorCode::request_timed_out,
+            .detail = std::move(detail)};
 }
 
 }  // namespace
@@ -67,7 +70,8 @@ ClientResult<Producer::Topic*> Producer::topic_of(const std::string& name) {
         const auto known = [&] { return topics_.contains(name) || topic_faults_.contains(name); };
         if (!changed_.wait_for(lock, settings_.max_block, known)) {
             return base::Unexpected(timed_out("Topic " + name + " not present in metadata after " +
-                                              std::to_string(settings_.max_block.count()) + " ms."));
+                                              std::to_string(settings_.max_block.count()) +
+                                              " ms."));
         }
         found = topics_.find(name);
         if (found == topics_.end()) return base::Unexpected(topic_faults_.at(name));
@@ -85,22 +89,26 @@ ClientResult<void> Producer::send(const std::string& name, const records::NewRec
     const auto size = records::BatchBuilder::record_bytes_max(record);
 
     std::unique_lock lock(mutex_);
-    const auto has_room = [&] { return buffered_ == 0 || buffered_ + size <= settings_.buffer_bytes; };
+    const auto has_room = [&] {
+        return buffered_ == 0 || buffered_ + size <= settings_.buffer_bytes;
+    };
     if (!has_room() && !changed_.wait_for(lock, settings_.max_block, has_room)) {
         return base::Unexpected(timed_out("no room in the producer's buffer for " +
                                           std::to_string(settings_.max_block.count()) + " ms"));
     }
     if (!partition) {
-        partition = record.key ? partition_of_key(*record.key, count)
-                               : (*topic)->sticky->take((*topic)->with_leader, size, settings_.batch_bytes);
+        partition =
+            record.key ? partition_of_key(*record.key, count)
+                       : (*topic)->sticky->take((*topic)->with_leader, size, settings_.batch_bytes);
     }
     if (partition->value() < 0 || partition->value() >= count) {
-        return base::Unexpected(ClientFault{.kind = ClientFault::Kind::bad_input,
-                                            .detail = "topic " + name + " has no partition " +
-                                                      std::to_string(partition->value())});
+        return base::Unexpected(ClientFault{
+            .kind = ClientFault::Kind::bad_input,
+            .detail = "topic " + name + " has no partition " + std::to_string(partition->value())});
     }
     Queue& queue = *(*topic)->partitions[static_cast<std::size_t>(partition->value())];
-    const auto limit = queue.under_way || !queue.full.empty() ? settings_.grown_batch_bytes : settings_.batch_bytes;
+    const auto limit = queue.under_way || !queue.full.empty() ? settings_.grown_batch_bytes
+                                                              : settings_.batch_bytes;
     if (!queue.open.empty() && queue.open.size() + size > limit) close_batch(queue);
     const bool is_first = queue.open.empty();
     if (is_first) {
@@ -127,7 +135,8 @@ void Producer::close_batch(Queue& queue) {
     batch.started_us = std::move(queue.open_started_us);
     batch.deadline = queue.open_since + settings_.delivery_timeout;
     queue.full.push_back(std::move(batch));
-    queue.full_builders.push_back(std::exchange(queue.open, records::BatchBuilder(batch_settings_)));
+    queue.full_builders.push_back(
+        std::exchange(queue.open, records::BatchBuilder(batch_settings_)));
     queue.open_payload_bytes = 0;
     queue.open_started_us.clear();
 }
@@ -181,7 +190,8 @@ void Producer::run() {
             const auto& requests = under_way_[leaders[at]];
             if (waits[at + 1].revents) {
                 receive_from(leaders[at]);
-            } else if (!requests.empty() && requests.front().deadline <= std::chrono::steady_clock::now()) {
+            } else if (!requests.empty() &&
+                       requests.front().deadline <= std::chrono::steady_clock::now()) {
                 fail_connection(leaders[at], timed_out("the broker did not answer in time"));
             }
         }
@@ -210,7 +220,8 @@ Deadline Producer::take_ready(std::vector<UnderWay>& ready) {
                 }
                 if (queue.ready.empty() && queue.full.empty() && !queue.open.empty()) {
                     const auto due = queue.open_since + settings_.linger;
-                    if (flushing_ || closing_ || due <= now || queue.open.size() >= settings_.batch_bytes) {
+                    if (flushing_ || closing_ || due <= now ||
+                        queue.open.size() >= settings_.batch_bytes) {
                         close_batch(queue);
                     } else {
                         next = std::min(next, due);
@@ -220,7 +231,8 @@ Deadline Producer::take_ready(std::vector<UnderWay>& ready) {
                     taken.push_back({&queue, std::move(queue.ready.front()), {}});
                     queue.ready.pop_front();
                 } else if (!queue.full.empty()) {
-                    taken.push_back({&queue, std::move(queue.full.front()), std::move(queue.full_builders.front())});
+                    taken.push_back({&queue, std::move(queue.full.front()),
+                                     std::move(queue.full_builders.front())});
                     queue.full.pop_front();
                     queue.full_builders.pop_front();
                 } else {
@@ -242,7 +254,8 @@ const PartitionView* Producer::leader_of(const Queue& queue) const {
     const auto topic = cluster_.view().topics.find(queue.topic);
     if (topic == cluster_.view().topics.end()) return nullptr;
     for (const auto& partition : topic->second.partitions) {
-        if (partition.index == queue.index) return partition.leader.value() >= 0 ? &partition : nullptr;
+        if (partition.index == queue.index)
+            return partition.leader.value() >= 0 ? &partition : nullptr;
     }
     return nullptr;
 }
@@ -265,7 +278,8 @@ void Producer::dispatch(std::vector<UnderWay> ready) {
             wire::store(bytes, records::batch_format::producer_epoch_at, producer_epoch_);
             wire::store(bytes, records::batch_format::base_sequence_at, part.queue->sequence);
             records::set_crc(bytes);
-            part.queue->sequence = records::sequence_after(part.queue->sequence, part.batch.records);
+            part.queue->sequence =
+                records::sequence_after(part.queue->sequence, part.batch.records);
             part.batch.has_sequence = true;
         }
         if (const auto* partition = leader_of(*part.queue)) {
@@ -284,7 +298,8 @@ void Producer::send_to(base::BrokerId leader, std::vector<UnderWay> parts) {
         request.timeout_ms = static_cast<std::int32_t>(settings_.request_timeout.count());
         Request sent;
         std::size_t bytes = 0;
-        while (!parts.empty() && (sent.parts.empty() || bytes + parts.back().batch.bytes.size() <= request_bytes_max)) {
+        while (!parts.empty() && (sent.parts.empty() ||
+                                  bytes + parts.back().batch.bytes.size() <= request_bytes_max)) {
             auto& part = sent.parts.emplace_back(std::move(parts.back()));
             parts.pop_back();
             bytes += part.batch.bytes.size();
@@ -302,9 +317,11 @@ void Producer::send_to(base::BrokerId leader, std::vector<UnderWay> parts) {
         sent.deadline = after(settings_.request_timeout);
         const bool is_answered = settings_.acks != 0;
         const auto connection = cluster_.broker(leader);
-        const auto written = connection ? (*connection)->send<protocol::ProduceApi>(
-                                              request, sent.deadline, produce_version_cap, is_answered)
-                                        : ClientResult<void>(base::Unexpected(connection.error()));
+        const auto written = connection
+                                 ? (*connection)
+                                       ->send<protocol::ProduceApi>(
+                                           request, sent.deadline, produce_version_cap, is_answered)
+                                 : ClientResult<void>(base::Unexpected(connection.error()));
         if (!written) {
             for (auto& part : sent.parts) try_again(std::move(part), written.error());
             for (auto& part : parts) try_again(std::move(part), written.error());
@@ -322,10 +339,13 @@ void Producer::receive_from(base::BrokerId leader) {
     auto& requests = under_way_[leader];
     const auto connection = cluster_.broker(leader);
     if (!connection || (*connection)->pending() == 0) {
-        return fail_connection(leader, ClientFault{.kind = ClientFault::Kind::unreachable,
-                                                   .detail = "the connection to the broker was lost"});
+        return fail_connection(leader,
+                               ClientFault{.kind = ClientFault::Kind::unreachable,
+                                           .detail = "the connection to the broker was lost"});
     }
-    const auto answer = (*connection)->receive<protocol::ProduceApi, protocol::ProduceResponse>(requests.front().deadline);
+    const auto answer =
+        (*connection)
+            ->receive<protocol::ProduceApi, protocol::ProduceResponse>(requests.front().deadline);
     if (!answer) return fail_connection(leader, answer.error());
     auto request = std::move(requests.front());
     requests.pop_front();
@@ -342,7 +362,8 @@ void Producer::receive_from(base::BrokerId leader) {
                                     .detail = "the answer lacks a partition that was produced to"};
             answered(std::move(part), &fault, {});
         } else if (found->error_code != ErrorCode::none) {
-            const auto fault = refused(found->error_code, found->error_message ? found->error_message->str() : "");
+            const auto fault =
+                refused(found->error_code, found->error_message ? found->error_message->str() : "");
             answered(std::move(part), &fault, {});
         } else {
             answered(std::move(part), nullptr, found->base_offset);
@@ -360,8 +381,10 @@ void Producer::fail_connection(base::BrokerId leader, const ClientFault& fault) 
 }
 
 void Producer::answered(UnderWay part, const ClientFault* fault, base::Offset base_offset) {
-    if (!fault || fault->code == ErrorCode::duplicate_sequence_number) return finish(part, nullptr, base_offset);
-    const bool is_too_large = fault->code == ErrorCode::message_too_large || fault->code == ErrorCode::record_list_too_large;
+    if (!fault || fault->code == ErrorCode::duplicate_sequence_number)
+        return finish(part, nullptr, base_offset);
+    const bool is_too_large = fault->code == ErrorCode::message_too_large ||
+                              fault->code == ErrorCode::record_list_too_large;
     if (is_too_large && part.batch.records > 1) return split(std::move(part));
     if (may_heal(*fault)) return try_again(std::move(part), *fault);
     finish(part, fault, {});
@@ -369,7 +392,8 @@ void Producer::answered(UnderWay part, const ClientFault* fault, base::Offset ba
 
 void Producer::try_again(UnderWay part, const ClientFault& fault) {
     refresh_ = true;
-    const bool may = fault.kind != ClientFault::Kind::unsupported && part.batch.attempts < settings_.retries;
+    const bool may =
+        fault.kind != ClientFault::Kind::unsupported && part.batch.attempts < settings_.retries;
     if (!may || milliseconds_left(part.batch.deadline) == 0) {
         return finish(part, &fault, {});
     }
@@ -385,7 +409,8 @@ void Producer::split(UnderWay part) {
     const auto whole = records::Batch::view(part.batch.bytes);
     base::ensure(whole.has_value(), "a batch that was built can be read");
     records::Inflater inflater;
-    auto walk = records::RecordWalk::open(*whole, inflater, std::numeric_limits<std::int32_t>::max());
+    auto walk =
+        records::RecordWalk::open(*whole, inflater, std::numeric_limits<std::int32_t>::max());
     base::ensure(walk.has_value(), "a batch that was built can be walked");
     const auto first_count = part.batch.records / 2;
     std::vector<Batch> halves(2);
@@ -394,7 +419,8 @@ void Producer::split(UnderWay part) {
         settings.producer_id = whole->producer_id();
         settings.producer_epoch = whole->producer_epoch();
         if (whole->has_producer_id()) {
-            settings.base_sequence = records::sequence_after(whole->base_sequence(), half == 0 ? 0 : first_count);
+            settings.base_sequence =
+                records::sequence_after(whole->base_sequence(), half == 0 ? 0 : first_count);
         }
         records::BatchBuilder builder(settings);
         Batch& made = halves[static_cast<std::size_t>(half)];
@@ -427,10 +453,12 @@ void Producer::split(UnderWay part) {
     ++unfinished_;
 }
 
-void Producer::finish(UnderWay& part, const ClientFault* fault, std::optional<base::Offset> base_offset) {
+void Producer::finish(UnderWay& part, const ClientFault* fault,
+                      std::optional<base::Offset> base_offset) {
     if (settings_.on_batch) {
-        settings_.on_batch({part.queue->topic, part.queue->index, part.batch.records, part.batch.payload_bytes,
-                            part.batch.started_us, base_offset, fault ? std::optional(*fault) : std::nullopt});
+        settings_.on_batch({part.queue->topic, part.queue->index, part.batch.records,
+                            part.batch.payload_bytes, part.batch.started_us, base_offset,
+                            fault ? std::optional(*fault) : std::nullopt});
     }
     if (fault && part.batch.has_sequence) {
         // Whether the broker has these sequence numbers is not known: a new producer id
@@ -448,10 +476,12 @@ ClientResult<void> Producer::take_producer_id() {
     protocol::InitProducerIdRequest request;
     request.transactional_id.reset();
     request.transaction_timeout_ms = std::numeric_limits<std::int32_t>::max();
-    const auto answer = cluster_.call<protocol::InitProducerIdApi, protocol::InitProducerIdResponse>(
-        cluster_.any(), request, 4);
+    const auto answer =
+        cluster_.call<protocol::InitProducerIdApi, protocol::InitProducerIdResponse>(cluster_.any(),
+                                                                                     request, 4);
     if (!answer) return base::Unexpected(answer.error());
-    if ((*answer)->error_code != ErrorCode::none) return base::Unexpected(refused((*answer)->error_code));
+    if ((*answer)->error_code != ErrorCode::none)
+        return base::Unexpected(refused((*answer)->error_code));
     producer_id_ = (*answer)->producer_id;
     producer_epoch_ = (*answer)->producer_epoch;
     const std::lock_guard lock(mutex_);
@@ -495,8 +525,9 @@ bool Producer::take_topics(const std::vector<std::string>& wanted) {
     const std::lock_guard lock(mutex_);
     for (const auto& name : wanted) {
         const auto found = cluster_.view().topics.find(name);
-        const auto error = found == cluster_.view().topics.end() ? ErrorCode::unknown_topic_or_partition
-                                                                 : found->second.error;
+        const auto error = found == cluster_.view().topics.end()
+                               ? ErrorCode::unknown_topic_or_partition
+                               : found->second.error;
         if (error != ErrorCode::none || found->second.partitions.empty()) {
             if (!protocol::is_retriable(error) && error != ErrorCode::none) {
                 topic_faults_[name] = refused(error);
@@ -508,11 +539,13 @@ bool Producer::take_topics(const std::vector<std::string>& wanted) {
         }
         Topic topic;
         for (const auto& partition : found->second.partitions) {
-            topic.partitions.push_back(std::make_unique<Queue>(name, partition.index, batch_settings_));
+            topic.partitions.push_back(
+                std::make_unique<Queue>(name, partition.index, batch_settings_));
             if (partition.leader.value() >= 0) topic.with_leader.push_back(partition.index);
         }
         if (topic.with_leader.empty()) {
-            for (const auto& partition : found->second.partitions) topic.with_leader.push_back(partition.index);
+            for (const auto& partition : found->second.partitions)
+                topic.with_leader.push_back(partition.index);
         }
         topic.sticky = std::make_unique<StickyPartition>(static_cast<std::uint64_t>(now_us()));
         topics_.emplace(name, std::move(topic));

@@ -38,9 +38,9 @@ struct BatchOutcome {
     std::string_view topic;
     base::PartitionIndex partition;
     std::int32_t records;
-    std::size_t bytes;                            // Keys and values.
-    std::span<const std::int64_t> started_us;     // Per record, when send() was called; if timed.
-    std::optional<base::Offset> base_offset;      // Nothing with acks=0.
+    std::size_t bytes;                         // Keys and values.
+    std::span<const std::int64_t> started_us;  // Per record, when send() was called; if timed.
+    std::optional<base::Offset> base_offset;   // Nothing with acks=0.
     std::optional<ClientFault> fault;
 };
 
@@ -72,7 +72,8 @@ public:
 
     // Queue a record; waits while the buffer is full. `partition` or, without one, that of
     // the key. Faults: the topic is not there, or nothing became free in max_block.
-    [[nodiscard]] ClientResult<void> send(const std::string& topic, const records::NewRecord& record,
+    [[nodiscard]] ClientResult<void> send(const std::string& topic,
+                                          const records::NewRecord& record,
                                           std::optional<base::PartitionIndex> partition = {});
 
     // Until all that was queued has its outcome.

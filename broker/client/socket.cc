@@ -14,11 +14,13 @@ namespace broker {
 namespace {
 
 base::Unexpected<ClientFault> unreachable(std::string detail) {
-    return base::Unexpected(ClientFault{.kind = ClientFault::Kind::unreachable, .detail = std::move(detail)});
+    return base::Unexpected(
+        ClientFault{.kind = ClientFault::Kind::unreachable, .detail = std::move(detail)});
 }
 
 base::Unexpected<ClientFault> timed_out(std::string detail) {
-    return base::Unexpected(ClientFault{.kind = ClientFault::Kind::timed_out, .detail = std::move(detail)});
+    return base::Unexpected(
+        ClientFault{.kind = ClientFault::Kind::timed_out, .detail = std::move(detail)});
 }
 
 // True when the descriptor is ready for `events`, false when the deadline passed first.
@@ -63,13 +65,15 @@ ClientResult<Socket> Socket::connect(const Address& to, Deadline deadline) {
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_NUMERICSERV;
     addrinfo* found = nullptr;
-    const int fault = ::getaddrinfo(to.host.c_str(), std::to_string(to.port).c_str(), &hints, &found);
+    const int fault =
+        ::getaddrinfo(to.host.c_str(), std::to_string(to.port).c_str(), &hints, &found);
     if (fault != 0) return unreachable("cannot resolve " + to.host + ": " + ::gai_strerror(fault));
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
 
     int last_error = 0;
     for (const addrinfo* each = found; each; each = each->ai_next) {
-        Socket socket(::socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, each->ai_protocol));
+        Socket socket(::socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                               each->ai_protocol));
         if (!socket.is_open()) {
             last_error = errno;
             continue;
@@ -99,7 +103,8 @@ ClientResult<void> Socket::write(std::span<const std::byte> bytes, Deadline dead
         if (sent >= 0) {
             bytes = bytes.subspan(static_cast<std::size_t>(sent));
         } else if (errno == EAGAIN) {
-            if (!wait_ready(descriptor_, POLLOUT, deadline)) return timed_out("the broker does not take the request");
+            if (!wait_ready(descriptor_, POLLOUT, deadline))
+                return timed_out("the broker does not take the request");
         } else if (errno != EINTR) {
             return unreachable("the connection was lost: " + reason(errno));
         }
@@ -115,7 +120,8 @@ ClientResult<void> Socket::read(std::span<std::byte> into, Deadline deadline) {
         } else if (got == 0) {
             return unreachable("the broker closed the connection");
         } else if (errno == EAGAIN) {
-            if (!wait_ready(descriptor_, POLLIN, deadline)) return timed_out("the broker did not answer in time");
+            if (!wait_ready(descriptor_, POLLIN, deadline))
+                return timed_out("the broker did not answer in time");
         } else if (errno != EINTR) {
             return unreachable("the connection was lost: " + reason(errno));
         }

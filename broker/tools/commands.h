@@ -1,0 +1,27 @@
+// Commands: the sub-commands of the one binary. Each takes the words behind its name and
+// returns the exit code; main.cc has them in a table.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace broker {
+
+using Words = std::vector<std::string>;
+
+int run_broker_api_versions(const Words& words);
+int run_cluster(const Words& words);
+int run_config(const Words& words);
+int run_configs(const Words& words);
+int run_console_consumer(const Words& words);
+int run_console_producer(const Words& words);
+int run_consumer_groups(const Words& words);
+int run_consumer_perf_test(const Words& words);
+int run_delete_records(const Words& words);
+int run_dump_log(const Words& words);
+int run_get_offsets(const Words& words);
+int run_log_dirs(const Words& words);
+int run_producer_perf_test(const Words& words);
+int run_topics(const Words& words);
+
+}  // namespace broker
