@@ -42,9 +42,8 @@ std::vector<Event> DurableTree::apply(const Transaction& transaction) {
     return tree_.apply(transaction);
 }
 
-base::Result<std::unique_ptr<SnapshotRun>, Fault> DurableTree::begin_snapshot() {
-    const auto rolled = journal_.roll();
-    if (!rolled) return base::Unexpected(rolled.error());
+std::unique_ptr<SnapshotRun> DurableTree::begin_snapshot() {
+    base::ensure(journal_.synced_zxid() == tree_.last_zxid(), "a snapshot is of what is durable");
     return std::unique_ptr<SnapshotRun>(new SnapshotRun(tree_, disk_, directory_, tree_id_));
 }
 

@@ -2,7 +2,7 @@
 //
 //     apply(transaction)      to the tree, and to the journal's memory
 //     commit()                one write and one fdatasync for all since the last one
-//     begin_snapshot()        a new segment; then, beside further work:
+//     roll() begin_snapshot() a new segment; then, beside further work:
 //         take(n) … write(slice) … finish()      old segments and snapshots are removed
 //
 // Invariants:
@@ -85,10 +85,14 @@ public:
     // Bytes of journal that the next start has to replay.
     std::uint64_t journal_bytes() const noexcept { return journal_.bytes(); }
 
-    // Requires that nothing is uncommitted, that no other run is on, and that this outlives
-    // the run. Faults: no_space: not now, and nothing has changed; io: none of the journal's
-    // calls will succeed any more.
-    [[nodiscard]] base::Result<std::unique_ptr<SnapshotRun>, storage::Fault> begin_snapshot();
+    // Begin the segment that a snapshot goes with. Requires that nothing is uncommitted.
+    // Faults: no_space: not now, and nothing has changed; io: none of the journal's calls will
+    // succeed any more.
+    [[nodiscard]] base::Result<void, storage::Fault> roll() { return journal_.roll(); }
+
+    // Requires that nothing was applied since roll() succeeded, that no other run is on, and
+    // that this outlives the run. Touches no file.
+    std::unique_ptr<SnapshotRun> begin_snapshot();
 
 private:
     DurableTree(storage::Disk& disk, std::filesystem::path directory, Recovered recovered)

@@ -55,6 +55,7 @@
 namespace coordinator::journal_format {
 
 constexpr std::string_view name_prefix = "milena-metadata-journal.";
+constexpr std::string_view lock_name = "milena-metadata-journal.lock";
 constexpr std::size_t name_digits = 20;
 
 constexpr std::string_view magic = "MILENAMJ";

@@ -9,20 +9,28 @@
 // commit. The tree runs ahead of the disk by one round; nobody is shown what is not
 // durable: callbacks and followers come after it, and read() waits for it.
 //
+// A disk that is full stalls the service: it tries again and again, says so once, and
+// answers nobody until it succeeds.
+//
 // Guarantees:
 //   - what was answered survives kill -9 and power loss
 //   - transactions have one order, that of their zxids; callbacks and followers see it
+//   - when a write is answered, the followers have seen it
 //   - once a write or a sync failed, nothing is acknowledged any more: everything that
 //     waits or comes later gets connection_loss, and on_failure is called once
 //
-// Threads: submit, read and subscribe may be called from any thread but the service's own
-// (ensured), where callbacks and followers run; these must not wait. Snapshots are written
-// by a second thread, which copies nodes in short slices.
+// Threads: every function may be called from any thread. Callbacks and followers run on the
+// service's own; they may submit and read, but what waits there for an answer (submit_and_wait,
+// sessions, subscribe, stop) would wait for ever, which is ensured. Snapshots are written by a
+// second thread, which copies nodes in short slices under the tree's lock.
 //
-// Limits: the queue is bounded by the requests in flight of its callers.
+// Limits: a transaction takes at most transaction_bytes_max. The queue is bounded by the
+// requests in flight of its callers.
 #pragma once
 
 #include "coordinator/metadata/tree.h"
+#include "protocol/base/result.h"
+#include "storage/disk.h"
 
 #include <cstdint>
 #include <functional>
@@ -66,6 +74,7 @@ struct Follower {
 class MetadataService {
 public:
     struct Settings {
+        storage::Disk* disk = nullptr;                     // Required; outlives the service.
         std::string directory;                             // Of journal and snapshots; it exists.
         std::function<std::int64_t()> wall_ms;             // Milliseconds since 1970.
         std::function<std::int64_t()> monotonic_ms;        // For expiry.
@@ -75,6 +84,7 @@ public:
         std::int32_t tick_ms = 2000;
         std::int32_t session_timeout_min_ms = 4000;
         std::int32_t session_timeout_max_ms = 60000;
+        std::int32_t full_disk_retry_ms = 1000;
         std::uint64_t snapshot_every_bytes = 16u << 20;  // Of journal since the last one.
     };
 
@@ -87,10 +97,14 @@ public:
     void stop();
     ~MetadataService();
 
+    // Of paths, data and ACLs of one transaction; more is refused with marshalling_error.
+    static constexpr std::size_t transaction_bytes_max = std::size_t{16} << 20;
+
     using Done = std::function<void(const base::Result<Committed, Refused>&)>;
 
     // Make `ops` one transaction; `done` is called once, on the service thread, when it is
-    // durable or refused. No ops: called when everything submitted before is durable.
+    // durable or refused. No ops: called when everything submitted before is durable. After
+    // stop() it is called at once, with connection_loss.
     void submit(std::vector<Op> ops, Caller caller, Done done);
 
     // The same, waiting for the answer.
@@ -121,7 +135,8 @@ public:
         return std::move(*seen);
     }
 
-    // Follow the tree without a gap. Returns when start() has run.
+    // Follow the tree without a gap. Returns when start() has run. Nothing is called when the
+    // service has failed or stopped.
     void subscribe(Follower follower);
 
 private:
@@ -129,7 +144,10 @@ private:
 
     explicit MetadataService(std::unique_ptr<Loop> loop);
 
+    // Returns the last transaction that `look` may have seen.
     Zxid look_at(const std::function<void(const Tree&)>& look) const;
+
+    // False when the service has failed or stopped.
     bool wait_durable(Zxid zxid) const;
 
     std::unique_ptr<Loop> loop_;

@@ -111,6 +111,9 @@ public:
     // over, at most `nodes_max` of them. No changes when there are none.
     [[nodiscard]] Transaction decide_reap(std::size_t nodes_max, std::int64_t now_ms) const;
 
+    // Whether there is anything that decide_reap() may find one day.
+    bool may_need_reaping() const noexcept { return !containers_.empty() || !ttl_nodes_.empty(); }
+
     // Requires transaction.zxid == last_zxid() + 1, and that it was decided on this state.
     std::vector<Event> apply(const Transaction& transaction);
 

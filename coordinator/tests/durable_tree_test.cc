@@ -70,12 +70,12 @@ struct World {
     }
 
     void write_snapshot() {
-        auto begun = tree->begin_snapshot();
-        REQUIRE(begun);
-        for (auto slice = (*begun)->take(7); !slice.empty(); slice = (*begun)->take(7)) {
-            REQUIRE((*begun)->write(slice));
+        REQUIRE(tree->roll());
+        const auto run = tree->begin_snapshot();
+        for (auto slice = run->take(7); !slice.empty(); slice = run->take(7)) {
+            REQUIRE(run->write(slice));
         }
-        REQUIRE((*begun)->finish());
+        REQUIRE(run->finish());
     }
 
     // Everything, as the files have it: taken through another start.
@@ -157,8 +157,7 @@ void crash_and_recover(std::uint64_t seed) {
                     break;
                 case 1:
                     if (!in.tree->has_uncommitted() && !in.snapshot) {
-                        auto begun = in.tree->begin_snapshot();
-                        if (begun) in.snapshot = std::move(*begun);
+                        if (in.tree->roll()) in.snapshot = in.tree->begin_snapshot();
                     }
                     break;
                 case 2:
@@ -404,7 +403,7 @@ TEST_SUITE("coordinator/metadata/durable_tree") {
             for (int round = 0; round < 3; ++round) {
                 in.apply_some(20);
                 REQUIRE(in.commit());
-                REQUIRE(in.tree->begin_snapshot());
+                REQUIRE(in.tree->roll());
             }
             in.disk.remove(journal_file(21));
             CHECK(in.reopened().error().detail ==
@@ -491,7 +490,7 @@ TEST_SUITE("coordinator/metadata/durable_tree") {
         REQUIRE_FALSE(in.commit());
         in.disk.refuse = nullptr;
         CHECK_FALSE(in.commit());
-        CHECK_FALSE(in.tree->begin_snapshot());
+        CHECK_FALSE(in.tree->roll());
         CHECK(in.tree->synced_zxid() == Zxid(0));
     }
 
@@ -500,13 +499,13 @@ TEST_SUITE("coordinator/metadata/durable_tree") {
         REQUIRE(in.open());
         in.apply_some(10);
         REQUIRE(in.commit());
+        REQUIRE(in.tree->roll());
         auto run = in.tree->begin_snapshot();
-        REQUIRE(run);
         in.disk.refuse = [](const std::string&) { return FaultKind::no_space; };
-        CHECK_FALSE((*run)->write((*run)->take(100)));
+        CHECK_FALSE(run->write(run->take(100)));
         in.disk.refuse = nullptr;
-        (*run)->abandon();
-        run->reset();
+        run->abandon();
+        run.reset();
         in.apply_some(10);
         REQUIRE(in.commit());
         in.write_snapshot();
