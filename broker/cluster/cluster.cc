@@ -108,6 +108,7 @@ Result<void, std::string> Cluster::load() {
     logs_ = std::move(*opened);
 
     coordinator::MetadataService::Settings metadata;
+    metadata.disk = &storage::real_disk();
     metadata.directory = config.milena_metadata_dir.value_or(logs_->first_directory());
     metadata.wall_ms = settings_.wall_ms;
     metadata.monotonic_ms = settings_.monotonic_ms;
