@@ -25,6 +25,7 @@ constexpr Command commands[] = {
      "consumer groups: list, describe, reset offsets, delete"},
     {"delete-records", broker::run_delete_records, "delete records of partitions up to an offset"},
     {"get-offsets", broker::run_get_offsets, "offsets of partitions, by time"},
+    {"server", broker::run_server, "FILE.properties: a broker in the foreground"},
     {"topics", broker::run_topics, "create, list, describe, alter and delete topics"},
 };
 
