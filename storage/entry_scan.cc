@@ -44,9 +44,11 @@ const EntryFacts* EntryScan::next() {
         static_cast<std::size_t>(std::min<std::uint64_t>(entry_header_bytes, to_ - position_));
     if (!load(position_, header_bytes)) return nullptr;
     const auto facts = read_entry_header(loaded(position_, header_bytes));
-    if (!facts || facts->bytes > to_ - position_ || facts->base <= last_) return nullptr;
+    if (!facts || facts->bytes > to_ - position_) return nullptr;
     facts_ = *facts;
     if (depth_ == Depth::whole && bytes().empty()) return nullptr;
+    overlaps_ = facts->base <= last_;
+    if (overlaps_) return nullptr;
     last_ = facts_.last;
     next_ = position_ + facts_.bytes;
     return &facts_;

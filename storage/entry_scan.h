@@ -37,6 +37,9 @@ public:
     bool reached_end() const noexcept { return position_ == to_; }
     const std::optional<Fault>& fault() const noexcept { return fault_; }
     base::Offset last() const noexcept { return last_; }  // Of the entries so far.
+    // It stopped because an entry begins below the end of the one before it: one of the two
+    // has a wrong first offset.
+    bool overlaps() const noexcept { return overlaps_; }
 
     // All bytes of the entry that next() gave. Nothing when they cannot be read (see
     // fault()) or, at headers depth, are not intact.
@@ -52,6 +55,7 @@ private:
     std::uint64_t to_;
     Depth depth_;
     base::Offset last_;
+    bool overlaps_ = false;
     EntryFacts facts_;
     std::optional<Fault> fault_;
     std::vector<std::byte> buffer_;

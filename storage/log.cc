@@ -128,8 +128,10 @@ void Log::adopt(Recovered recovered) {
     snapshot_ = recovered.snapshot;
     size_bytes_ = 0;
     unflushed_bytes_ = 0;
-    for (const auto& segment : segments_) {
+    for (std::size_t index = 0; index < segments_.size(); ++index) {
+        const auto& segment = segments_[index];
         size_bytes_ += segment->bytes;
+        if (view(index).end > recovery_point_) unflushed_bytes_ += segment->bytes;
         if (config_.segment_jitter_ms > 0) {
             segment->jitter_ms = std::int64_t(next_random(random_) %
                                               std::uint64_t(config_.segment_jitter_ms));

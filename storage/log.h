@@ -136,9 +136,9 @@ private:
     std::optional<SegmentView> next_;        // Where to go on if there is a gap up to its end.
     std::optional<std::uint64_t> start_;     // Position of the first entry, when it is known.
     std::optional<std::uint64_t> second_;    // And of the one behind it.
-    std::optional<std::uint64_t> search_;    // Otherwise: the index entry to search from, if
+    std::optional<OffsetEntry> search_;      // Otherwise: the index entry to search from, if
     std::optional<std::uint64_t> bound_;     // it is not on the disk. The same for the bound.
-    std::optional<std::uint64_t> bound_search_;
+    std::optional<OffsetEntry> bound_search_;
     std::vector<SegmentView> aborted_in_;         // Segments with a .txnindex.
     std::vector<AbortedTransaction> aborted_;     // Those that are not on the disk yet.
 };
@@ -315,6 +315,7 @@ public:
     base::Offset end_offset() const noexcept { return end_; }
     base::Offset recovery_point() const noexcept { return recovery_point_; }
     std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+    // At most what lies behind the recovery point; after a kill there is some from the start.
     std::uint64_t unflushed_bytes() const noexcept { return unflushed_bytes_; }
     std::size_t segment_count() const noexcept { return segments_.size(); }
     base::Offset first_base() const noexcept { return segments_.front()->base(); }

@@ -43,31 +43,50 @@ std::optional<RecentPosition> recent_position(const Segment& segment, Offset off
 }
 
 // The index entry in memory from which on to look for `offset`.
-std::optional<std::uint64_t> indexed_position(const Segment& segment, Offset offset) {
+std::optional<OffsetEntry> index_entry(const Segment& segment, Offset offset) {
     const auto& entries = segment.tails.offsets;
     const auto after = std::ranges::upper_bound(entries, offset, {}, &OffsetEntry::last);
-    if (after != entries.begin()) return std::prev(after)->position;
-    if (segment.tails.offsets_on_disk == 0) return std::uint64_t{0};
+    if (after != entries.begin()) return *std::prev(after);
+    if (segment.tails.offsets_on_disk == 0) return OffsetEntry();
     return std::nullopt;
 }
 
 // How far a reader may go in bytes it gets from the disk for the first time: everything up to
 // the end that it wants, or whole entries that are intact. Damage behind the first entry
 // ends it there; the first entry itself is `corrupt`.
-Result<std::uint64_t, Fault> check(const File& file, const SegmentView& view, std::uint64_t start,
-                                   std::uint64_t end) {
+Result<std::uint64_t, Fault> check(const File& file, const SegmentView& view, Offset from,
+                                   std::uint64_t start, std::uint64_t end) {
     EntryScan scan(file, start, view.bytes, EntryScan::Depth::whole,
                    view.segment->base() + std::int64_t{-1});
     std::uint64_t good = start;
+    // A first offset is under no checksum. An entry that leaves a gap before it counts when
+    // the one behind it does not contradict it.
+    std::optional<std::uint64_t> doubtful;
+    Offset expected = from;
+    std::uint64_t first_behind = start;
+    bool is_damaged = true;
     while (const EntryFacts* const entry = scan.next()) {
         if (entry->last >= view.end) break;
-        // An entry is confirmed by the one behind it: its first offset is under no checksum.
-        if (scan.position() >= end) return end;
-        good = scan.position() + entry->bytes;
-        if (good > end) break;
+        if (doubtful) good = *std::exchange(doubtful, std::nullopt);
+        if (scan.position() >= end) {
+            is_damaged = false;
+            break;
+        }
+        const std::uint64_t behind = scan.position() + entry->bytes;
+        if (scan.position() == start) first_behind = behind;
+        if (entry->base > expected) {
+            doubtful = behind;
+        } else {
+            good = behind;
+        }
+        expected = entry->last + 1;
     }
     if (scan.fault()) return Unexpected(*scan.fault());
-    if (good == start) {
+    if (doubtful && scan.reached_end()) good = *doubtful;
+    if (scan.reached_end()) is_damaged = false;
+    // Nothing stands before the first one to say that it is not the wrong one of the two.
+    if (scan.overlaps() && scan.position() == first_behind) good = start;
+    if (is_damaged && good == start) {
         return Unexpected(corrupt_at(view.segment->path(".log"), scan.position(),
                                      "no valid entry, or a wrong checksum"));
     }
@@ -119,7 +138,7 @@ Result<ReadPlan, Fault> Log::locate(Offset from, const ReadLimits& limits) const
         plan.start_ = recent->position;
         plan.second_ = recent->next;
     } else {
-        plan.search_ = indexed_position(segment, from);
+        plan.search_ = index_entry(segment, from);
     }
     const Offset bound = plan.limits_.bound;
     if (bound >= plan.segment_->end) {
@@ -127,7 +146,7 @@ Result<ReadPlan, Fault> Log::locate(Offset from, const ReadLimits& limits) const
     } else if (const auto recent = recent_position(segment, bound)) {
         plan.bound_ = recent->position;
     } else {
-        plan.bound_search_ = indexed_position(segment, bound);
+        plan.bound_search_ = index_entry(segment, bound);
     }
     if (!plan.start_ && plan.segment_->is_sealed) {
         std::size_t next = index + 1;
@@ -163,7 +182,7 @@ Result<ReadResult, Fault> Log::read(const ReadPlan& plan) const {
             view = *plan.next_;
             file = view.segment->log_file().open();
             if (!file) return unless_truncated<ReadResult>(view, Unexpected(file.error()));
-            found = find_entry(disk_, **file, view, plan.from_, std::uint64_t{0});
+            found = find_entry(disk_, **file, view, plan.from_, OffsetEntry());
             if (!found) return unless_truncated<ReadResult>(view, Unexpected(found.error()));
         }
         if (!*found) return unless_truncated<ReadResult>(view, result);
@@ -194,7 +213,7 @@ Result<ReadResult, Fault> Log::read(const ReadPlan& plan) const {
     const bool is_cut_short = *start + bytes < *end;
     if (bytes > 0 && !result.first_batch_is_cut &&
         !view.segment->is_checked(*start, *start + bytes)) {
-        const auto good = check(**file, view, *start, *start + bytes);
+        const auto good = check(**file, view, plan.from_, *start, *start + bytes);
         if (!good) return unless_truncated<ReadResult>(view, Unexpected(good.error()));
         view.segment->checked(*start, *good);
         bytes = *good - *start;

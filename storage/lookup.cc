@@ -66,22 +66,22 @@ Result<std::uint32_t, Fault> time_entries(const SegmentView& view, const File& f
     return count;
 }
 
-// The position of the last index entry on the disk that is at most `target`.
-Result<std::uint64_t, Fault> indexed_position(Disk& disk, const SegmentView& view, Offset target) {
+// The last index entry on the disk that is at most `target`, or the front of the segment.
+Result<OffsetEntry, Fault> index_entry(Disk& disk, const SegmentView& view, Offset target) {
     const auto file = open_index(disk, view, ".index");
     if (!file) return Unexpected(file.error());
-    if (!*file) return std::uint64_t{0};
+    if (!*file) return OffsetEntry();
     const auto count = offset_entries(view, **file);
     if (!count) return Unexpected(count.error());
     const auto entry = find_offset(**file, *count, view.segment->base(), target);
     if (!entry) return Unexpected(entry.error());
-    return *entry && (*entry)->position < view.bytes ? (*entry)->position : std::uint64_t{0};
+    return *entry && (*entry)->position < view.bytes ? **entry : OffsetEntry();
 }
 
 // The entry that ends at `entry.last` and has the timestamp that the time index says.
 Result<std::optional<FoundEntry>, Fault> confirm(Disk& disk, const File& file,
                                                  const SegmentView& view, const TimeEntry& entry,
-                                                 std::optional<std::uint64_t> hint) {
+                                                 std::optional<OffsetEntry> hint) {
     auto found = find_entry(disk, file, view, entry.last, hint);
     if (!found) return found;
     if (*found && ((*found)->facts.last != entry.last ||
@@ -100,24 +100,31 @@ Fault corrupt_at(const std::filesystem::path& file, std::uint64_t position, std:
 
 Result<std::optional<FoundEntry>, Fault> find_entry(Disk& disk, const File& file,
                                                     const SegmentView& view, Offset target,
-                                                    std::optional<std::uint64_t> hint) {
+                                                    std::optional<OffsetEntry> hint) {
     if (!hint) {
-        const auto position = indexed_position(disk, view, target);
-        if (!position) return Unexpected(position.error());
-        hint = *position;
+        const auto entry = index_entry(disk, view, target);
+        if (!entry) return Unexpected(entry.error());
+        hint = *entry;
     }
-    for (std::uint64_t from = *hint;; from = 0) {
-        EntryScan scan(file, from, view.bytes, EntryScan::Depth::headers);
-        bool is_first = true;
+    for (OffsetEntry from = *hint;; from = OffsetEntry()) {
+        EntryScan scan(file, from.position, view.bytes, EntryScan::Depth::headers);
+        // The offset that the index names is the last of the entry there, or of one that was
+        // appended together with it.
+        bool is_confirmed = from.position == 0;
         while (const EntryFacts* const entry = scan.next()) {
-            if (is_first && from > 0 && entry->base > target) break;  // It lies behind it.
-            is_first = false;
+            if (!is_confirmed && entry->last > from.last) break;
+            if (entry->last == from.last) is_confirmed = true;
             if (entry->last >= view.end) break;
-            if (entry->last >= target) return FoundEntry{scan.position(), *entry};
+            if (entry->last < target) continue;
+            const FoundEntry found{scan.position(), *entry};
+            if (entry->base <= target) return found;
+            // A gap lies before it, or its first offset is wrong: the next entry tells.
+            if (scan.next() != nullptr || scan.reached_end()) return found;
+            break;
         }
         if (scan.fault()) return Unexpected(*scan.fault());
         if (scan.reached_end()) return std::optional<FoundEntry>();
-        if (from == 0) {
+        if (from.position == 0) {
             return Unexpected(corrupt_at(view.segment->path(".log"), scan.position(),
                                          "no valid entry"));
         }
@@ -185,9 +192,9 @@ Result<std::uint64_t, Fault> position_of_time(Disk& disk, const File& file,
     }
     if (!before) return std::uint64_t{0};
 
-    std::optional<std::uint64_t> hint;
+    std::optional<OffsetEntry> hint;
     const auto after = std::ranges::upper_bound(offsets, before->last, {}, &OffsetEntry::last);
-    if (after != offsets.begin()) hint = std::prev(after)->position;
+    if (after != offsets.begin()) hint = *std::prev(after);
     const auto entry = confirm(disk, file, view, *before, hint);
     if (!entry) return Unexpected(entry.error());
     if (!*entry) return std::uint64_t{0};

@@ -18,10 +18,11 @@ struct FoundEntry {
 };
 
 // The first entry whose last offset is at least `target`; nothing when there is none.
-// `hint` is the position of an entry that does not lie behind it, if the caller knows one.
+// `hint` is an index entry that does not lie behind it, if the caller knows one; position 0
+// is the front of the segment.
 [[nodiscard]] base::Result<std::optional<FoundEntry>, Fault> find_entry(
     Disk& disk, const File& file, const SegmentView& view, base::Offset target,
-    std::optional<std::uint64_t> hint);
+    std::optional<OffsetEntry> hint);
 
 // The largest timestamp of a segment and the last offset of the batch that has it;
 // timestamp -1 when no record has one.

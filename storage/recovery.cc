@@ -332,17 +332,37 @@ Result<void, Fault> Recovery::check(std::size_t index, bool believes_index) {
     EntryScan scan(**file, from, file_bytes, EntryScan::Depth::whole,
                    segment.base() + std::int64_t{-1});
     bool is_first = true;
-    while (const EntryFacts* const facts = scan.next()) {
+    Offset expected = segment.base();
+    if (from > 0) expected = trusted.offsets.back().last + 1;  // Not judged: it was before.
+    const auto take = [&](const EntryFacts& facts) {
         if (is_first) {
-            checked_from_ = std::min(checked_from_, facts->base);
-            segment.recent_floor = facts->base + std::int64_t{-1};
+            checked_from_ = std::min(checked_from_, facts.base);
+            segment.recent_floor = facts.base + std::int64_t{-1};
             is_first = false;
         }
+        segment.add(facts, options_.config.index_interval_bytes);
+        end_ = facts.last + 1;
+    };
+    // A first offset is under no checksum. An entry that leaves a gap before it counts when
+    // the one behind it does not contradict it.
+    std::optional<EntryFacts> doubtful;
+    while (const EntryFacts* const facts = scan.next()) {
         if (facts->last - segment.base() > std::numeric_limits<std::int32_t>::max()) break;
-        segment.add(*facts, options_.config.index_interval_bytes);
-        end_ = facts->last + 1;
+        // A recovery point was the end of the log once, so an entry ended or began there.
+        if (!options_.config.compacts && expected < recovery_point_ &&
+            facts->last >= recovery_point_ && facts->base != recovery_point_) {
+            break;
+        }
+        if (doubtful) take(*std::exchange(doubtful, std::nullopt));
+        if (facts->base > expected) {
+            doubtful = *facts;
+        } else {
+            take(*facts);
+        }
+        expected = facts->last + 1;
     }
     if (scan.fault()) return Unexpected(*scan.fault());
+    if (doubtful && scan.reached_end()) take(*doubtful);
     report_.bytes_scanned += segment.bytes - from;
     segment.checked(from, segment.bytes);
     if (is_first) {
@@ -443,8 +463,21 @@ Result<void, Fault> Recovery::check_segments() {
             return Unexpected(corrupt_at(segments[index]->path(".log"), 0,
                                          "it begins below the end of the segment before it"));
         }
+        // Where nothing is ever compacted there are no gaps: the end of the segment before is
+        // lost, without a torn entry to show for it.
+        if (index > first && segments[index]->base() > end_ && !options_.config.compacts &&
+            end_ >= recovery_point_) {
+            if (auto done = cut(index - 1, segments[index - 1]->bytes); !done) return done;
+            break;
+        }
         const bool believes_index = index == first && !without_index_.contains(segments[index]->base());
         if (auto done = check(index, believes_index); !done) return done;
+    }
+    if (is_clean_ && recovery_point_ > Offset(0) && end_ > recovery_point_) {
+        return Unexpected(corrupt_at(
+            segments.back()->path(".log"), segments.back()->bytes,
+            "the log ends at offset " + std::to_string(end_.value()) + ", but it was stopped at " +
+                std::to_string(recovery_point_.value())));
     }
     if (cuts_) recovery_point_ = std::min(recovery_point_, end_);
     if (end_ < recovery_point_) {
@@ -586,7 +619,13 @@ Result<void, Fault> Recovery::load_producers() {
         if (auto done = remove(name); !done) return done;
         at = decltype(at)(snapshots_.erase(std::next(at).base()));
     }
-    if (is_clean_) return replay(from, Offset(std::numeric_limits<std::int64_t>::max()));
+    if (is_clean_) {
+        Segment& active = *found_.segments.back();
+        const auto facts = disk_.facts(active.path(".txnindex"));
+        if (facts) active.tails.aborted_on_disk = std::uint32_t(facts->bytes / aborted_entry_bytes);
+        if (!facts && facts.error().kind != FaultKind::not_found) return Unexpected(facts.error());
+        return replay(from, Offset(std::numeric_limits<std::int64_t>::max()));
+    }
 
     // The index entries of the checked part go, and come back from the replay.
     for (const auto& segment : found_.segments) {
