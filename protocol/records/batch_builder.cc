@@ -124,13 +124,23 @@ std::vector<std::byte> BatchBuilder::finish() {
 }
 
 std::vector<std::byte> BatchBuilder::finish(Deflater& deflater) {
-    auto batch = std::exchange(bytes_, std::vector<std::byte>(header_bytes));
+    std::vector<std::byte> batch;
+    finish(deflater, batch);
+    return batch;
+}
+
+void BatchBuilder::finish(Deflater& deflater, std::vector<std::byte>& out) {
+    const auto at = out.size();
     const auto codec = count_ == 0 ? Codec::none : settings_.codec;
-    if (codec != Codec::none) {
-        std::vector<std::byte> smaller(header_bytes);
-        deflater.deflate(codec, Bytes(batch).subspan(header_bytes), smaller, settings_.level);
-        batch = std::move(smaller);
+    const auto header_end = bytes_.begin() + header_bytes;
+    if (codec == Codec::none) {
+        out.insert(out.end(), bytes_.begin(), bytes_.end());
+    } else {
+        out.insert(out.end(), bytes_.begin(), header_end);
+        deflater.deflate(codec, Bytes(bytes_).subspan(header_bytes), out, settings_.level);
     }
+    const auto batch = std::span(out).subspan(at);
+    base::ensure(batch.size() <= int32_max, "a batch has less than 2^31 bytes");
 
     auto attributes = static_cast<std::int16_t>(codec);
     if (settings_.append_time) attributes |= log_append_time_bit;
@@ -139,26 +149,24 @@ std::vector<std::byte> BatchBuilder::finish(Deflater& deflater) {
     const auto base_offset = settings_.base_offset.value();
     const auto last_delta = std::max<std::int64_t>(last_offset_ - base_offset, 0);
 
-    const std::span header(batch);
-    wire::store(header, base_offset_at, base_offset);
-    wire::store(header, batch_length_at,
-                static_cast<std::int32_t>(batch.size() - length_field_end));
-    wire::store(header, leader_epoch_at, settings_.leader_epoch.value());
-    wire::store(header, magic_at, magic);
-    wire::store(header, attributes_at, attributes);
-    wire::store(header, last_offset_delta_at, static_cast<std::int32_t>(last_delta));
-    wire::store(header, base_timestamp_at, base_timestamp_);
-    wire::store(header, max_timestamp_at, settings_.append_time.value_or(max_timestamp_));
-    wire::store(header, producer_id_at, settings_.producer_id.value());
-    wire::store(header, producer_epoch_at, settings_.producer_epoch);
-    wire::store(header, base_sequence_at, settings_.base_sequence);
-    wire::store(header, record_count_at, count_);
-    set_crc(header);
+    wire::store(batch, base_offset_at, base_offset);
+    wire::store(batch, batch_length_at, static_cast<std::int32_t>(batch.size() - length_field_end));
+    wire::store(batch, leader_epoch_at, settings_.leader_epoch.value());
+    wire::store(batch, magic_at, magic);
+    wire::store(batch, attributes_at, attributes);
+    wire::store(batch, last_offset_delta_at, static_cast<std::int32_t>(last_delta));
+    wire::store(batch, base_timestamp_at, base_timestamp_);
+    wire::store(batch, max_timestamp_at, settings_.append_time.value_or(max_timestamp_));
+    wire::store(batch, producer_id_at, settings_.producer_id.value());
+    wire::store(batch, producer_epoch_at, settings_.producer_epoch);
+    wire::store(batch, base_sequence_at, settings_.base_sequence);
+    wire::store(batch, record_count_at, count_);
+    set_crc(batch);
 
+    bytes_.erase(header_end, bytes_.end());
     count_ = 0;
     last_offset_ = base_offset - 1;
     base_timestamp_ = max_timestamp_ = no_timestamp;
-    return batch;
 }
 
 }  // namespace records

@@ -62,8 +62,12 @@ public:
     // theirs). Requires it not to lie before the last record.
     void end_at(base::Offset last_offset);
 
-    // The batch, checksum and all; the builder is then empty, with the same settings.
+    // Put the batch, checksum and all, at the end of `out`. The builder is then empty, with the
+    // same settings and its buffer kept, which is what makes batch after batch cheap.
     // A batch without records has the timestamps -1 and one offset unless end_at() said more.
+    void finish(Deflater& deflater, std::vector<std::byte>& out);
+
+    // The same as bytes of its own.
     std::vector<std::byte> finish(Deflater& deflater);
     std::vector<std::byte> finish();
 

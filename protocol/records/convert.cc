@@ -149,8 +149,7 @@ base::Result<void, ConvertFault> to_batch(Bytes messages, Codec codec, std::opti
         }
     }
     if (builder.empty()) return fail(ConvertFault::corrupt);
-    const auto batch = builder.finish(scratch.deflater);
-    out.insert(out.end(), batch.begin(), batch.end());
+    builder.finish(scratch.deflater, out);
     return {};
 }
 

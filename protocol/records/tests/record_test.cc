@@ -9,6 +9,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <random>
@@ -145,6 +146,23 @@ TEST_CASE("what is built in any codec, with gaps or without, is what is walked")
         CHECK(found->min_timestamp == least);
         CHECK(found->null_keys == null_keys);
         CHECK(found->offsets_in_row == in_row);
+    }
+}
+
+TEST_CASE("a builder makes one batch after the other, with the same settings") {
+    for (const Codec codec : all_codecs) {
+        BatchBuilder builder({.codec = codec, .producer_id = ProducerId(4)});
+        Deflater deflater;
+        std::vector<std::byte> out;
+        const Model model{0, 5, "k", "v"};
+        append(builder, model);
+        builder.finish(deflater, out);
+        const auto first = out;
+        append(builder, model);
+        builder.finish(deflater, out);
+        CHECK(out.size() == 2 * first.size());
+        CHECK(std::ranges::equal(Bytes(out).subspan(first.size()), first));
+        CHECK(*read_all(Bytes(out).subspan(first.size())) == std::vector{model});
     }
 }
 
