@@ -93,7 +93,7 @@ void BatchBuilder::append_at(base::Offset offset, const NewRecord& record) {
     }
 }
 
-void BatchBuilder::append_at(base::Offset offset, const Record& record) {
+void BatchBuilder::copy_at(base::Offset offset, const Record& record) {
     const auto header_count = record.headers.count();
     std::byte* to = begin(offset, record.timestamp,
                           field_bytes(record.key) + field_bytes(record.value) +

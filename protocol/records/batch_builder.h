@@ -47,7 +47,7 @@ public:
     void append_at(base::Offset offset, const NewRecord& record);
 
     // Add one that was walked, at its own offset; its headers are copied as bytes.
-    void append_at(base::Offset offset, const Record& record);
+    void copy_at(base::Offset offset, const Record& record);
 
     std::int32_t count() const noexcept { return count_; }
     bool empty() const noexcept { return count_ == 0; }

@@ -338,7 +338,7 @@ std::vector<std::byte> in_a_row(const Batch& batch, Bytes records, Codec codec,
                           .transactional = batch.is_transactional()});
     RecordWalk walk(batch, records);
     std::int64_t offset = 0;
-    while (const Record* record = walk.next()) builder.append_at(base::Offset(offset++), *record);
+    while (const Record* record = walk.next()) builder.copy_at(base::Offset(offset++), *record);
     return builder.finish(deflater);
 }
 
