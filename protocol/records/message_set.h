@@ -135,7 +135,6 @@ private:
     std::optional<std::int64_t> append_time_;
     std::int32_t count_ = 0;
     bool in_row_ = true;
-    bool wrapped_ = false;
     Record record_;
 };
 
