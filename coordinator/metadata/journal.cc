@@ -65,21 +65,23 @@ base::Result<Journal, Fault> Journal::create(storage::Disk& disk,
     const auto header = made_header(tree_id, made.first_);
     auto done = made.file_->truncate(0);
     if (done) done = made.file_->write(0, std::span<const std::byte>(header));
-    if (done) done = made.file_->sync();
-    if (done) done = disk.sync_directory(directory);
-    if (!done) return base::Unexpected(done.error());
+    if (!done) {
+        // If it cannot be removed, recovery passes over it.
+        static_cast<void>(disk.remove_file(path));
+        return base::Unexpected(done.error());
+    }
     return made;
 }
 
 Journal Journal::resume(storage::Disk& disk, const std::filesystem::path& directory,
-                        const base::Uuid& tree_id, std::shared_ptr<storage::File> file, Zxid first,
-                        Zxid last, std::uint64_t bytes) {
+                        const base::Uuid& tree_id, Resumed segment) {
     Journal made(disk, directory, tree_id);
-    made.file_ = std::move(file);
-    made.first_ = first;
-    made.last_ = made.synced_ = last;
-    made.marked_ = Zxid(first.value() - 1);
-    made.bytes_ = bytes;
+    made.file_ = std::move(segment.file);
+    made.first_ = segment.first;
+    made.last_ = made.synced_ = segment.last;
+    made.marked_ = segment.marked;
+    made.bytes_ = segment.bytes;
+    made.named_ = segment.last >= segment.first;
     return made;
 }
 
@@ -118,6 +120,11 @@ base::Result<void, Fault> Journal::commit() {
     if (!written) return failed(written.error());
     const auto synced = file_->sync();
     if (!synced) return failed(synced.error());
+    if (!named_) {
+        const auto named = disk_->sync_directory(directory_);
+        if (!named) return failed(named.error());
+        named_ = true;
+    }
     bytes_ += pending_.size();
     pending_.clear();
     marked_ = std::max(marked_, synced_);  // The entries say what was durable before them.

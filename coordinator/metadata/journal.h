@@ -38,16 +38,25 @@ std::optional<Zxid> number_of(std::string_view name, std::string_view prefix);
 
 class Journal {
 public:
-    // Make the segment that begins behind `last`, durable and empty. Faults: io, no_space.
+    // Make the segment that begins behind `last`, empty. It becomes durable with the first
+    // commit; until then a crash may leave any part of it. Faults: io, no_space.
     [[nodiscard]] static base::Result<Journal, storage::Fault> create(
         storage::Disk& disk, const std::filesystem::path& directory, const base::Uuid& tree_id,
         Zxid last);
 
-    // Go on at the end of a segment that recovery has read. Requires that everything in it
-    // up to `bytes` is durable, and that `last` is its last transaction.
+    // A segment as recovery has read it. All of its transactions are durable, and so is its
+    // name if it has any.
+    struct Resumed {
+        std::shared_ptr<storage::File> file;
+        Zxid first;
+        Zxid last;    // first - 1 when it has no transaction.
+        Zxid marked;  // The highest synced_zxid in it.
+        std::uint64_t bytes = 0;
+    };
+
+    // Go on at its end.
     static Journal resume(storage::Disk& disk, const std::filesystem::path& directory,
-                          const base::Uuid& tree_id, std::shared_ptr<storage::File> file,
-                          Zxid first, Zxid last, std::uint64_t bytes);
+                          const base::Uuid& tree_id, Resumed segment);
 
     // Requires that the zxid follows that of the one before, and that the transaction takes
     // less than entry_bytes_max.
@@ -89,6 +98,7 @@ private:
     Zxid last_;                       // Appended.
     Zxid synced_;                     // Durable.
     Zxid marked_;                     // Durable by what the file says itself.
+    bool named_ = false;              // The segment's name is durable.
     std::vector<std::byte> pending_;  // Entries that are not written yet.
     std::optional<storage::Fault> fault_;
 };

@@ -34,6 +34,9 @@
 //     acl: count varint, then that many: permissions int32, scheme string, id string
 //     bytes?: length + 1 varint, 0 for null
 //
+// A segment that is not the last goes on in the next one without a gap; half a mark may stand
+// at its end, and one that is nothing but a header is passed over.
+//
 // A segment is valid if and only if
 //   - the header's magic, version and crc are right, and first_zxid is that of the name
 //   - each entry has 8 <= length <= entry_bytes_max, lies in the file, and its crc matches
@@ -41,10 +44,11 @@
 //     transaction before it plus one (first_zxid for the first), and it can be applied
 //   - the file ends with an entry
 //
-// What a crash may leave, and is cut: an invalid entry in the last segment behind which no
-// valid entry, and no snapshot, says that its zxid was durable. Anything else is damage, and
-// nothing is cut: synced_zxid is what tells the two apart, because a crash may keep later
-// blocks of a write and lose earlier ones.
+// What a crash may leave: an invalid entry in the last segment behind which no valid entry,
+// and no snapshot, says that its zxid was durable: it is cut, with all behind it. And a last
+// segment without a valid header in which no valid entry says that anything of it was durable:
+// it is removed. Anything else is damage, and nothing is cut. synced_zxid is what tells the two
+// apart, because a crash may keep later blocks of a write and lose earlier ones.
 #pragma once
 
 #include <array>

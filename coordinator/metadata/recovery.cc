@@ -71,14 +71,14 @@ public:
         if (!files) return base::Unexpected(files.error());
         auto begun = load_newest(files->snapshots);
         if (begun) begun = drop_unborn(files->segments);
+        if (begun) begun = pass_over_given_up(files->segments);
         if (!begun) return base::Unexpected(begun.error());
         if (files->segments.empty()) return begin(files->snapshots, draw_tree_id);
 
         auto done = check_reach(files->snapshots, files->segments);
         for (std::size_t i = 0; done && i < files->segments.size(); ++i) {
             if (!is_needed(files->segments, i)) continue;
-            const std::size_t behind = files->segments.size() - 1 - i;
-            done = replay(files->segments[i], behind);
+            done = replay(files->segments[i], std::span(files->segments).subspan(i + 1));
         }
         if (!done) return base::Unexpected(done.error());
         return finish();
@@ -106,40 +106,56 @@ private:
         return {};
     }
 
-    // Remove the segments at the end that never came to hold anything: a crash left them
-    // before their header was durable.
+    // Remove the segments at the end of which nothing ever became durable: a crash left them
+    // without their header.
     base::Result<void, Fault> drop_unborn(std::vector<Zxid>& segments) {
         while (!segments.empty()) {
             const auto segment = read_segment(disk_, directory_, segments.back());
             if (!segment) return base::Unexpected(segment.error());
             const SegmentReader reader(segment->bytes);
             const auto header = reader.header();
-            const bool has_entries = reader.synced_behind(0, segment->first).has_value();
-            last_has_entries_ = has_entries;
+            const auto said = reader.synced_behind(0, segment->first);
+            last_has_entries_ = said.has_value();
             if (header) return {};
             const bool is_newer = header.error().kind == FaultKind::foreign;
-            if (is_newer || has_entries) {
+            if (is_newer || (said && *said >= segment->first)) {
                 return base::Unexpected(Fault(
                     header.error().kind, segment->path.string() + ": " + header.error().detail));
             }
             const auto removed = disk_.remove_file(segment->path);
             if (!removed) return removed;
-            notes_.push_back("removed a journal that a crash left before its first record: " +
+            notes_.push_back("removed a journal that a crash left before it was durable: " +
                              segment->path.string());
             segments.pop_back();
         }
         return {};
     }
 
+    // A segment before the last that is nothing but a header was begun and given up at once,
+    // for want of space; the one before it went on. If it was not so, a gap will show.
+    base::Result<void, Fault> pass_over_given_up(std::vector<Zxid>& segments) {
+        if (segments.empty()) return {};
+        std::vector<Zxid> begun;
+        for (const Zxid first : std::span(segments).first(segments.size() - 1)) {
+            const auto name = numbered_name(journal_format::name_prefix, first);
+            const auto facts = disk_.facts(directory_ / name);
+            if (!facts) return base::Unexpected(facts.error());
+            if (facts->bytes > journal_format::header_bytes) begun.push_back(first);
+        }
+        begun.push_back(segments.back());
+        segments = std::move(begun);
+        return {};
+    }
+
     base::Result<Recovered, Fault> begin(const std::vector<Zxid>& snapshots,
                                          const std::function<base::Uuid()>& draw_tree_id) {
-        if (!snapshots.empty()) {
+        if (!snapshots.empty() && snapshots.back() > Zxid(0)) {
             return base::Unexpected(Fault(
                 FaultKind::corrupt,
                 directory_.string() + ": there are snapshots of the metadata but no journal; put " +
                     "back the files milena-metadata-journal.* that belong to them"));
         }
-        tree_id_ = draw_tree_id();
+        if (!tree_id_) tree_id_ = draw_tree_id();
         auto journal = Journal::create(disk_, directory_, *tree_id_, tree_.last_zxid());
         if (!journal) return base::Unexpected(journal.error());
         return Recovered{std::move(tree_), std::move(*journal), *tree_id_, std::move(notes_)};
@@ -162,12 +178,12 @@ private:
         return i + 1 == segments.size() || segments[i + 1] > tree_.last_zxid() + std::int64_t{1};
     }
 
-    // `behind` is the number of segments after this one.
-    base::Result<void, Fault> replay(Zxid first, std::size_t behind) {
-        const bool is_empty = behind == 0 && !last_has_entries_;
+    // `behind` are the segments after this one.
+    base::Result<void, Fault> replay(Zxid first, std::span<const Zxid> behind) {
+        const bool is_empty = behind.empty() && !last_has_entries_;
         // A segment is durable when the next one begins, as the mark at its end says. But the
         // next one may have been given up at once, for want of space, and this one gone on.
-        const bool may_be_torn = behind == 0 || (behind == 1 && !last_has_entries_);
+        const bool may_be_torn = behind.empty() || (behind.size() == 1 && !last_has_entries_);
         auto segment = read_segment(disk_, directory_, first);
         if (!segment) return base::Unexpected(segment.error());
         SegmentReader reader(segment->bytes);
@@ -188,29 +204,37 @@ private:
                                         "beside it; take away what was copied in"));
         }
         if (!next_) next_ = first;
-        if (first != *next_ && is_empty) return drop(*segment);
+        if (first < *next_ && is_empty) return drop(*segment);
         if (first != *next_) {
             return base::Unexpected(corrupt(segment->path, journal_format::first_zxid_at,
                                             "it begins with transaction " +
                                                 std::to_string(first.value()) + ", but " +
                                                 std::to_string(next_->value()) + " is the next"));
         }
+        marked_ = first + std::int64_t{-1};
         while (const auto entry = reader.next()) {
+            marked_ = std::max(marked_, entry->synced_zxid);
             if (entry->transaction.empty()) continue;
             const auto applied = apply(*segment, *entry);
             if (!applied) return applied;
         }
         if (!reader.at_end()) {
             const auto said = reader.synced_behind(reader.position(), first);
+            // Half a mark may stand where the next segment goes on without a gap.
+            const bool is_continued = !behind.empty() && behind.front() == *next_;
             const Zxid durable = std::max({durable_, tree_.last_zxid(), said.value_or(Zxid(0))});
-            if (!may_be_torn || durable >= *next_) {
+            const bool is_damage =
+                is_continued ? said && *said >= *next_ : !may_be_torn || durable >= *next_;
+            if (is_damage) {
                 return base::Unexpected(corrupt(
                     segment->path, reader.position(),
                     "transaction " + std::to_string(next_->value()) +
                         " is damaged, and it was acknowledged; restore the file from a copy"));
             }
-            const auto cut = cut_tail(*segment, reader.position());
-            if (!cut) return cut;
+            if (!is_continued) {
+                const auto cut = cut_tail(*segment, reader.position());
+                if (!cut) return cut;
+            }
         }
         end_bytes_ = reader.position();
         last_segment_ = std::move(*segment);
@@ -239,6 +263,7 @@ private:
     base::Result<void, Fault> cut_tail(const Segment& segment, std::size_t at) {
         const auto cut = segment.file->truncate(at);
         if (!cut) return cut;
+        was_cut_ = true;
         notes_.push_back("cut " + std::to_string(segment.bytes.size() - at) +
                          " bytes that a crash left unfinished: " + segment.path.string() +
                          ": byte " + std::to_string(at));
@@ -260,12 +285,16 @@ private:
                 "it ends with transaction " + std::to_string(reached.value()) +
                     ", but a snapshot shows that there were " + std::to_string(durable.value())));
         }
-        // What was read may have come from the page cache of a process that was killed.
-        auto synced = last_segment_->file->sync();
-        if (synced) synced = disk_.sync_directory(directory_);
-        if (!synced) return base::Unexpected(synced.error());
-        auto journal = Journal::resume(disk_, directory_, *tree_id_, last_segment_->file,
-                                       last_segment_->first, tree_.last_zxid(), end_bytes_);
+        // What was read may have come from the page cache of a process that was killed; unless
+        // the file itself says that all of it is durable.
+        if (marked_ < reached || was_cut_) {
+            auto synced = last_segment_->file->sync();
+            if (synced) synced = disk_.sync_directory(directory_);
+            if (!synced) return base::Unexpected(synced.error());
+        }
+        auto journal = Journal::resume(
+            disk_, directory_, *tree_id_,
+            {last_segment_->file, last_segment_->first, reached, marked_, end_bytes_});
         return Recovered{std::move(tree_), std::move(journal), *tree_id_, std::move(notes_)};
     }
 
@@ -278,6 +307,8 @@ private:
     std::optional<Zxid> next_;       // The transaction that the journal has to go on with.
     std::optional<Segment> last_segment_;
     std::size_t end_bytes_ = 0;
+    Zxid marked_;  // Of the last segment.
+    bool was_cut_ = false;
     std::vector<std::string> notes_;
 };
 

@@ -409,7 +409,6 @@ MetadataService::~MetadataService() = default;
 
 base::Result<std::unique_ptr<MetadataService>, std::string> MetadataService::start(
     Settings settings) {
-    base::ensure(settings.disk != nullptr, "a metadata service has a disk");
     const std::filesystem::path directory(settings.directory);
     auto lock = settings.disk->lock(directory / journal_format::lock_name);
     if (!lock && lock.error().kind == FaultKind::locked) {

@@ -74,7 +74,7 @@ struct Follower {
 class MetadataService {
 public:
     struct Settings {
-        storage::Disk* disk = nullptr;                     // Required; outlives the service.
+        storage::Disk* disk = &storage::real_disk();       // Outlives the service.
         std::string directory;                             // Of journal and snapshots; it exists.
         std::function<std::int64_t()> wall_ms;             // Milliseconds since 1970.
         std::function<std::int64_t()> monotonic_ms;        // For expiry.

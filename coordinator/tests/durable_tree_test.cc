@@ -113,14 +113,14 @@ void crash_and_recover(std::uint64_t seed) {
     const auto plan_crash = [&](std::uint64_t calls_max) {
         calls_left = 1 + draw(calls_max);
         is_full = false;
-        in.disk.refuse = [&](const std::string& call) -> std::optional<FaultKind> {
+        in.disk.refuse_by([&](const std::string& call) -> std::optional<FaultKind> {
             if (calls_left > 0) --calls_left;
             if (calls_left == 0) return FaultKind::io;
             if (is_full && (call == "write" || (call == "create" && draw(2) == 0))) {
                 return FaultKind::no_space;
             }
             return std::nullopt;
-        };
+        });
     };
     const auto crash = [&] {
         in.close();
@@ -187,12 +187,17 @@ void crash_and_recover(std::uint64_t seed) {
 
 TEST_SUITE("coordinator/metadata/durable_tree") {
     TEST_CASE("what was acknowledged survives a crash at any call, and nothing else appears") {
-        // 2,000 lives of four crashes each; SEED=n runs one of them.
-        if (const char* seed = std::getenv("SEED")) {
-            crash_and_recover(std::strtoull(seed, nullptr, 10));
+        // 2,000 lives of four crashes each. SEED=n runs one of them, SEEDS=n that many.
+        const auto from_environment = [](const char* name, std::uint64_t otherwise) {
+            const char* text = std::getenv(name);
+            return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+        };
+        if (std::getenv("SEED") != nullptr) {
+            crash_and_recover(from_environment("SEED", 0));
             return;
         }
-        for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+        const std::uint64_t seeds = from_environment("SEEDS", 2000);
+        for (std::uint64_t seed = 0; seed < seeds; ++seed) {
             CAPTURE(seed);
             crash_and_recover(seed);
         }
@@ -288,12 +293,12 @@ TEST_SUITE("coordinator/metadata/durable_tree") {
         REQUIRE(in.commit());
         const auto durable = in.disk.content(journal_file(1)).size();
         in.apply_some(10, 2000);
-        in.disk.refuse = [](const std::string& call) -> std::optional<FaultKind> {
+        in.disk.refuse_by([](const std::string& call) -> std::optional<FaultKind> {
             if (call == "sync") return FaultKind::io;
             return std::nullopt;
-        };
+        });
         REQUIRE_FALSE(in.commit());
-        in.disk.refuse = nullptr;
+        in.disk.refuse_by(nullptr);
         in.flip(journal_file(1), durable + 40, 0);  // The first of the ten; the others are right.
         const auto found = in.reopened();
         REQUIRE(found);
@@ -466,7 +471,7 @@ TEST_SUITE("coordinator/metadata/durable_tree") {
         World in;
         REQUIRE(in.open());
         in.apply_some(3);
-        in.disk.refuse = [](const std::string&) { return FaultKind::no_space; };
+        in.disk.refuse_by([](const std::string&) { return FaultKind::no_space; });
         for (int i = 0; i < 3; ++i) {
             const auto refused = in.commit();
             REQUIRE_FALSE(refused);
@@ -474,7 +479,7 @@ TEST_SUITE("coordinator/metadata/durable_tree") {
         }
         CHECK(in.tree->synced_zxid() == Zxid(0));
         in.apply_some(2);
-        in.disk.refuse = nullptr;
+        in.disk.refuse_by(nullptr);
         REQUIRE(in.commit());
         CHECK(*in.reopened() == replayed(in.history));
     }
@@ -483,12 +488,12 @@ TEST_SUITE("coordinator/metadata/durable_tree") {
         World in;
         REQUIRE(in.open());
         in.apply_some(3);
-        in.disk.refuse = [](const std::string& call) -> std::optional<FaultKind> {
+        in.disk.refuse_by([](const std::string& call) -> std::optional<FaultKind> {
             if (call == "sync") return FaultKind::io;
             return std::nullopt;
-        };
+        });
         REQUIRE_FALSE(in.commit());
-        in.disk.refuse = nullptr;
+        in.disk.refuse_by(nullptr);
         CHECK_FALSE(in.commit());
         CHECK_FALSE(in.tree->roll());
         CHECK(in.tree->synced_zxid() == Zxid(0));
@@ -501,9 +506,9 @@ TEST_SUITE("coordinator/metadata/durable_tree") {
         REQUIRE(in.commit());
         REQUIRE(in.tree->roll());
         auto run = in.tree->begin_snapshot();
-        in.disk.refuse = [](const std::string&) { return FaultKind::no_space; };
+        in.disk.refuse_by([](const std::string&) { return FaultKind::no_space; });
         CHECK_FALSE(run->write(run->take(100)));
-        in.disk.refuse = nullptr;
+        in.disk.refuse_by(nullptr);
         run->abandon();
         run.reset();
         in.apply_some(10);

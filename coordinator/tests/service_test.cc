@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <filesystem>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -122,10 +123,10 @@ TEST_SUITE("coordinator/metadata/service") {
         in.start();
         Gate gate;
         std::atomic<int> syncs = 0;
-        in.disk.refuse = [&](const std::string& call) -> std::optional<FaultKind> {
+        in.disk.refuse_by([&](const std::string& call) -> std::optional<FaultKind> {
             if (call == "sync" && ++syncs == 1) gate.pass();
             return std::nullopt;
-        };
+        });
         std::vector<Zxid> zxids;  // Written on the service thread only, read when it is done.
         std::promise<void> all;
         const auto answered = [&](const base::Result<Committed, Refused>& done) {
@@ -151,10 +152,10 @@ TEST_SUITE("coordinator/metadata/service") {
         std::atomic<int> shown = 0;
         in.service->subscribe({[](const Tree&) {}, [&](auto) { ++shown; }});
         Gate gate;
-        in.disk.refuse = [&](const std::string& call) -> std::optional<FaultKind> {
+        in.disk.refuse_by([&](const std::string& call) -> std::optional<FaultKind> {
             if (call == "sync") gate.pass();
             return std::nullopt;
-        };
+        });
         in.service->submit({Create{.path = "/a"}}, ourselves(), [&](const auto&) { ++shown; });
         gate.await_one();
         std::thread reader([&] {
@@ -173,10 +174,10 @@ TEST_SUITE("coordinator/metadata/service") {
         Fixture in;
         in.start();
         std::atomic<bool> synced = false;
-        in.disk.refuse = [&](const std::string& call) -> std::optional<FaultKind> {
+        in.disk.refuse_by([&](const std::string& call) -> std::optional<FaultKind> {
             if (call == "sync") synced = true;
             return std::nullopt;
-        };
+        });
         std::promise<bool> answered;
         in.service->submit({Create{.path = "/a"}}, ourselves(), [](const auto&) {});
         in.service->submit({Create{.path = "/a"}}, ourselves(), [&](const auto& done) {
@@ -191,12 +192,12 @@ TEST_SUITE("coordinator/metadata/service") {
         Fixture in;
         in.start();
         CHECK(in.make("/before") == ZkError::ok);
-        in.disk.refuse = [](const std::string& call) -> std::optional<FaultKind> {
+        in.disk.refuse_by([](const std::string& call) -> std::optional<FaultKind> {
             if (call == "sync") return FaultKind::io;
             return std::nullopt;
-        };
+        });
         CHECK(in.make("/lost") == ZkError::connection_loss);
-        in.disk.refuse = nullptr;
+        in.disk.refuse_by(nullptr);
         CHECK(in.make("/later") == ZkError::connection_loss);
         CHECK(in.run({}) == ZkError::connection_loss);
         CHECK(in.service->read([](const Tree&) { return 0; }).error() == ZkError::connection_loss);
@@ -213,10 +214,10 @@ TEST_SUITE("coordinator/metadata/service") {
         Fixture in;
         in.start();
         std::atomic<int> tries = 0;
-        in.disk.refuse = [&](const std::string& call) -> std::optional<FaultKind> {
+        in.disk.refuse_by([&](const std::string& call) -> std::optional<FaultKind> {
             if (call == "write" && ++tries <= 3) return FaultKind::no_space;
             return std::nullopt;
-        };
+        });
         CHECK(in.make("/a") == ZkError::ok);
         CHECK(tries > 3);
         CHECK(in.lines.size() == 2);
@@ -354,6 +355,25 @@ TEST_SUITE("coordinator/metadata/service") {
         REQUIRE_FALSE(second);
         CHECK(second.error().contains("in use by another process"));
         CHECK(second.error().contains("/d"));
+    }
+
+    TEST_CASE("the same on the machine's own disk") {
+        char made[] = "/tmp/milena-service-test-XXXXXX";
+        REQUIRE(mkdtemp(made) != nullptr);
+        Fixture in;
+        in.settings.disk = &storage::real_disk();
+        in.settings.directory = made;
+        in.settings.snapshot_every_bytes = 5000;
+        in.start();
+        CHECK(MetadataService::start(in.settings).error().contains("in use by another process"));
+        for (int i = 0; i < 50; ++i) CHECK(in.make("/" + std::to_string(i)) == ZkError::ok);
+        const auto key = in.service->open_session(6000);
+        REQUIRE(key);
+        in.restart();
+        for (int i = 0; i < 50; ++i) CHECK(in.has("/" + std::to_string(i)));
+        CHECK(in.service->resume_session(*key));
+        in.service.reset();
+        std::filesystem::remove_all(made);
     }
 
     TEST_CASE("a damaged journal refuses the start with its file") {

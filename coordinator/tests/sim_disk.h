@@ -34,9 +34,15 @@ public:
     template <class T>
     using Result = base::Result<T, Fault>;
 
-    // Asked before each call that changes something; what it returns is the call's fault.
-    // A write that fails may have written any part, as `random` wills.
-    std::function<std::optional<Kind>(const std::string& call)> refuse;
+    using Refuse = std::function<std::optional<Kind>(const std::string& call)>;
+
+    // `refuse` is asked before each call that changes something; what it returns is the call's
+    // fault. A write that fails may have written any part, as `random` wills.
+    void refuse_by(Refuse refuse) {
+        const std::lock_guard lock(mutex_);
+        refuse_ = std::move(refuse);
+    }
+
     std::mt19937_64 random{1};
 
     // ---- Disk ----
@@ -220,8 +226,8 @@ private:
     std::uint64_t draw(std::uint64_t bound) { return random() % bound; }
 
     std::optional<Fault> refused(const std::string& call) {
-        if (!refuse) return std::nullopt;
-        const auto kind = refuse(call);
+        if (!refuse_) return std::nullopt;
+        const auto kind = refuse_(call);
         if (!kind) return std::nullopt;
         return Fault(*kind, call + " was refused");
     }
@@ -282,6 +288,7 @@ private:
     }
 
     mutable std::mutex mutex_;
+    Refuse refuse_;
     std::map<std::string, std::shared_ptr<Inode>> names_;
     std::map<std::string, std::shared_ptr<Inode>> durable_names_;
     std::map<std::string, std::weak_ptr<int>> locks_;
