@@ -65,6 +65,15 @@ ConfigMap internal_topic_config(std::string_view name, const BrokerConfig& confi
     return made;
 }
 
+// Each thread has a reference count of its own, so that requests on different cores do not
+// fight over one.
+struct CachedImage {
+    const Cluster* owner = nullptr;
+    std::uint64_t version = 0;
+    ImagePointer image;
+};
+thread_local CachedImage cached;
+
 }  // namespace
 
 Cluster::Cluster(Settings settings, boost::asio::thread_pool& disk)
@@ -72,6 +81,9 @@ Cluster::Cluster(Settings settings, boost::asio::thread_pool& disk)
 
 Cluster::~Cluster() {
     controller_.join();
+    // The partitions in an image must not outlive the log directories. All other threads that
+    // looked at one have ended.
+    if (cached.owner == this) cached = {};
 }
 
 Result<std::unique_ptr<Cluster>, std::string> Cluster::start(Settings settings, boost::asio::thread_pool& disk) {
@@ -435,14 +447,6 @@ void Cluster::stop() {
 }
 
 ImagePointer Cluster::image() const {
-    // Each thread has a reference count of its own, so that requests on different cores do not
-    // fight over one.
-    struct Cached {
-        const Cluster* owner = nullptr;
-        std::uint64_t version = 0;
-        ImagePointer image;
-    };
-    thread_local Cached cached;
     const auto version = version_.load(std::memory_order_acquire);
     if (cached.owner != this || cached.version != version) {
         ImagePointer latest;
@@ -805,7 +809,9 @@ void Cluster::auto_create(const std::vector<std::string>& names) {
             const auto& config = *image_->config;
             if (name == "__consumer_offsets") {
                 topic.partitions = config.offsets_topic_num_partitions;
-                topic.replication_factor = static_cast<std::int16_t>(config.offsets_topic_replication_factor);
+                // A cluster that has fewer brokers than that gets by with them.
+                topic.replication_factor = static_cast<std::int16_t>(std::clamp<std::size_t>(
+                    image_->brokers.size(), 1, static_cast<std::size_t>(config.offsets_topic_replication_factor)));
             }
             topic.configs = internal_topic_config(name, config);
             wanted.push_back(std::move(topic));
