@@ -3,8 +3,10 @@
 // Source: facts/kafka.md §6.4.
 
 #include "broker/api/handlers.h"
+#include "broker/groups/group_coordinator.h"
 
 #include <map>
+#include <set>
 
 namespace broker {
 
@@ -75,10 +77,16 @@ boost::asio::awaitable<DeleteTopicsResponse> remove(RequestContext context, Dele
     auto& cluster = context.services.cluster;
     auto work = [&] { return cluster.delete_topics(topics); };
     const auto outcomes = co_await run_on(cluster.controller(), std::move(work));
+    std::set<std::string> deleted;
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
         auto& answer = response.responses[places[i]];
-        if (outcomes[i].error != ErrorCode::none) refuse(answer, outcomes[i].error, outcomes[i].message);
+        if (outcomes[i].error != ErrorCode::none) {
+            refuse(answer, outcomes[i].error, outcomes[i].message);
+        } else {
+            deleted.insert(topics[i]);
+        }
     }
+    if (!deleted.empty()) context.services.groups.forget_topics(deleted);
     response.throttle_time_ms = context.throttle(0);
     co_return response;
 }

@@ -12,6 +12,7 @@
 namespace broker {
 
 class FetchSessions;
+class GroupCoordinator;
 class ProducerIds;
 
 struct Services {
@@ -19,6 +20,7 @@ struct Services {
     Authorizer& authorizer;
     Quotas& quotas;
     FetchSessions& fetch_sessions;
+    GroupCoordinator& groups;
     ProducerIds& producer_ids;
     boost::asio::thread_pool& disk;  // For what can take long on a disk.
 };

@@ -45,7 +45,8 @@ Server::Server(std::shared_ptr<const BrokerConfig> config, std::unique_ptr<Clust
       disk_(std::move(disk)),
       cluster_(std::move(cluster)),
       producer_ids_(*cluster_),
-      services_{*cluster_, authorizer_, quotas_, fetch_sessions_, producer_ids_, *disk_},
+      groups_(*cluster_, *disk_, {wall_ms, monotonic_ms, random_bytes}),
+      services_{*cluster_, authorizer_, quotas_, fetch_sessions_, groups_, producer_ids_, *disk_},
       threads_(io_threads(*config_)),
       acceptor_(threads_, services_) {}
 
@@ -73,6 +74,7 @@ Result<std::unique_ptr<Server>, std::string> Server::start(std::shared_ptr<const
 Result<void, std::string> Server::open() {
     if (auto bound = acceptor_.bind(config_->endpoints(), config_->socket_listen_backlog_size); !bound) return bound;
     if (auto registered = cluster_->register_broker(endpoints()); !registered) return registered;
+    groups_.start();
     threads_.start();
     acceptor_.start();
     return {};
@@ -107,6 +109,7 @@ std::string Server::serving() const {
 
 void Server::stop() {
     if (std::exchange(stopped_, true)) return;
+    groups_.stop();
     acceptor_.stop();
     threads_.stop();
     cluster_->stop();

@@ -11,6 +11,7 @@
 #include "broker/api/fetch_sessions.h"
 #include "broker/api/services.h"
 #include "broker/cluster/producer_ids.h"
+#include "broker/groups/group_coordinator.h"
 #include "broker/server/acceptor.h"
 #include "broker/server/io_threads.h"
 #include "protocol/base/result.h"
@@ -48,6 +49,7 @@ private:
     Quotas quotas_;
     FetchSessions fetch_sessions_;
     ProducerIds producer_ids_;
+    GroupCoordinator groups_;
     Services services_;
     IoThreads threads_;
     Acceptor acceptor_;
