@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from harness import kafka
+from harness import brokers, kafka
 from harness.checks import Checks, exit_with
 
 BOOTSTRAP = os.environ["BOOTSTRAP"]
@@ -100,7 +100,8 @@ def active_group():
     """While a consumer runs: its members are shown, and a reset is refused."""
     words = [*kafka.tool_command(RELEASE, "kafka-console-consumer"), "--bootstrap-server", BOOTSTRAP, "--topic", "orders",
              "--group", "active", "--from-beginning"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as consumer:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          preexec_fn=brokers.end_with_parent) as consumer:
         consumer.stdout.readline()       # it has a record, so it is a member
         members = tool("kafka-consumer-groups", "--describe", "--group", "active", "--members", "--verbose")
         checks.that(re.search(r"active\s+\S*console-consumer\S*\s+/127.0.0.1\s+console-consumer\s+4\s", members),
