@@ -180,6 +180,8 @@ ClientResult<void> Fetcher::send_fetch(base::BrokerId leader, Source& source) {
     }
     if (request.topics.empty()) return {};
     source.generation = generation_;
+    source.deadline = after(cluster_.settings().request_timeout +
+                            std::chrono::milliseconds(settings_.max_wait_ms));
     return source.connection.send<protocol::FetchApi>(
         request, after(cluster_.settings().request_timeout), fetch_version_cap);
 }
@@ -247,6 +249,12 @@ ClientResult<std::size_t> Fetcher::poll(Deadline deadline, const Take& take) {
     }
     std::vector<pollfd> waits;
     std::vector<base::BrokerId> leaders;
+    std::erase_if(sources_, [&](const auto& each) {
+        const bool is_lost = each.second.connection.pending() > 0 &&
+                             each.second.deadline <= std::chrono::steady_clock::now();
+        stale_ = stale_ || is_lost;
+        return is_lost;
+    });
     for (auto& [leader, source] : sources_) {
         if (source.connection.pending() == 0) continue;
         waits.push_back({source.connection.descriptor(), POLLIN, 0});

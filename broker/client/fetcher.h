@@ -87,6 +87,7 @@ private:
     struct Source {
         Connection connection;
         std::uint64_t generation;  // Of the assignment when the Fetch went out.
+        Deadline deadline{};       // Of the Fetch that is under way.
     };
 
     [[nodiscard]] ClientResult<void> send_fetches();

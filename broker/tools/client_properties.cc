@@ -31,7 +31,7 @@ records::Codec parse_codec(const std::string& name) {
     throw ToolError("Unknown compression name: " + name, "java.lang.IllegalArgumentException");
 }
 
-void apply(const ClientProperties& properties, ProducerSettings& settings) {
+void configure(const ClientProperties& properties, ProducerSettings& settings) {
     if (const auto acks = properties.find("acks"); acks != properties.end()) {
         const auto& text = acks->second;
         if (text != "all" && text != "-1" && text != "1" && text != "0")
@@ -72,7 +72,7 @@ void apply(const ClientProperties& properties, ProducerSettings& settings) {
     take(properties, "retries", settings.retries);
 }
 
-void apply(const ClientProperties& properties, FetchSettings& settings) {
+void configure(const ClientProperties& properties, FetchSettings& settings) {
     take(properties, "fetch.min.bytes", settings.min_bytes);
     take(properties, "fetch.max.bytes", settings.max_bytes);
     take(properties, "fetch.max.wait.ms", settings.max_wait_ms);

@@ -102,7 +102,7 @@ ReaderSettings reader_settings(const Options& options, const ClientProperties& p
     }
     if (partition) settings.partition = base::PartitionIndex(static_cast<std::int32_t>(*partition));
 
-    apply(properties, settings.fetch);
+    configure(properties, settings.fetch);
     const auto reset = properties.find("auto.offset.reset");
     if (options.has("from-beginning")) {
         if (reset != properties.end() && reset->second != "earliest" &&

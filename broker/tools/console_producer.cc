@@ -150,7 +150,7 @@ int produce(const Options& options) {
     if (!parser) throw ToolError(parser.error());
 
     ProducerSettings settings;
-    apply(properties, settings);
+    configure(properties, settings);
     settings.on_batch = [](const BatchOutcome& outcome) {
         if (!outcome.fault) return;
         print_error("Error when sending " + std::to_string(outcome.records) +

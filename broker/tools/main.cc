@@ -17,14 +17,21 @@ struct Command {
 };
 
 constexpr Command commands[] = {
+    {"broker-api-versions", broker::run_broker_api_versions,
+     "the versions of each API that brokers speak"},
+    {"cluster", broker::run_cluster, "cluster id, end points, API versions"},
     {"config", broker::run_config, "check FILE: what is wrong in a server.properties"},
     {"configs", broker::run_configs, "show and change configurations of topics and brokers"},
     {"console-consumer", broker::run_console_consumer, "records of topics to standard output"},
     {"console-producer", broker::run_console_producer, "lines of standard input to a topic"},
     {"consumer-groups", broker::run_consumer_groups,
      "consumer groups: list, describe, reset offsets, delete"},
+    {"consumer-perf-test", broker::run_consumer_perf_test, "how fast records are read"},
     {"delete-records", broker::run_delete_records, "delete records of partitions up to an offset"},
+    {"dump-log", broker::run_dump_log, "what segment files hold, without a broker"},
     {"get-offsets", broker::run_get_offsets, "offsets of partitions, by time"},
+    {"log-dirs", broker::run_log_dirs, "sizes of partitions in the brokers' log directories"},
+    {"producer-perf-test", broker::run_producer_perf_test, "how fast records are written"},
     {"server", broker::run_server, "FILE.properties: a broker in the foreground"},
     {"topics", broker::run_topics, "create, list, describe, alter and delete topics"},
 };

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 
 namespace broker {
 namespace {
@@ -32,6 +33,8 @@ struct Options::State {
 
     CLI::App app;
     std::map<std::string, CLI::Option*, std::less<>> by_name;  // All spellings.
+
+    std::set<const CLI::Option*> takes_many;
 
     CLI::Option* add(std::string_view names, const std::string& help, int least, int most) {
         std::string spelled;
@@ -95,6 +98,11 @@ struct Options::State {
                 }
                 // A value may begin with dashes; it is not looked at as an option.
                 if (needs_value) plain.push_back(words[++at]);
+                const bool takes_more = takes_many.contains(option);
+                while (takes_more && at + 1 < words.size() && !looks_like_option(words[at + 1])) {
+                    plain.push_back(dashed);
+                    plain.push_back(words[++at]);
+                }
             }
         }
         return plain;
@@ -123,13 +131,13 @@ void Options::maybe_value(std::string_view names, const std::string& what,
 
 void Options::many_values(std::string_view names, const std::string& what,
                           const std::string& help) {
-    state_->add(names, help, 1, CLI::detail::expected_max_vector_size)->type_name(what);
+    state_->takes_many.insert(state_->add(names, help, 1, 1)->type_name(what));
 }
 
 void Options::positional(const std::string& name, const std::string& help) {
     auto* option = state_->app.add_option(name, help);
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    option->expected(0, CLI::detail::expected_max_vector_size);
+    option->expected(-1);  // Any number, one at least once it is there.
     state_->by_name[name] = option;
 }
 

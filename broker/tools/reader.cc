@@ -6,7 +6,24 @@ namespace broker {
 
 using protocol::ErrorCode;
 
-ClientResult<bool> TopicReader::look() {
+namespace {
+
+// A reader goes on trying for as long as its caller likes; no single attempt holds it up.
+constexpr auto attempt_time = std::chrono::milliseconds(5'000);
+
+ClientSettings impatient(ClientSettings client) {
+    client.api_timeout = std::min(client.api_timeout, attempt_time);
+    return client;
+}
+
+}  // namespace
+
+TopicReader::TopicReader(ClientSettings client, ReaderSettings settings)
+    : settings_(std::move(settings)),
+      cluster_(impatient(std::move(client))),
+      fetcher_(cluster_, settings_.fetch) {}
+
+ClientResult<void> TopicReader::look() {
     const auto refreshed = cluster_.retry([&] {
         return settings_.include ? cluster_.refresh(std::nullopt)
                                  : cluster_.refresh(settings_.topics, true);
@@ -25,9 +42,10 @@ ClientResult<bool> TopicReader::look() {
     }
     next_look_ =
         after(found.empty() ? cluster_.settings().retry_backoff : settings_.metadata_max_age);
-    if (found == seen_) return false;
+    if (found == seen_) return {};
     seen_ = std::move(found);
-    return true;
+    must_assign_ = true;
+    return {};
 }
 
 ClientResult<void> TopicReader::assign_from(
@@ -78,9 +96,10 @@ ClientResult<void> TopicReader::assign() {
         }
     } else {
         for (const auto& [name, count] : seen_) {
-            for (const auto& partition : cluster_.view().topics.at(name).partitions) {
-                if (settings_.partition && partition.index != *settings_.partition) continue;
-                partitions.push_back({name, partition.index});
+            for (std::size_t index = 0; index < count; ++index) {
+                const base::PartitionIndex partition(static_cast<std::int32_t>(index));
+                if (settings_.partition && partition != *settings_.partition) continue;
+                partitions.push_back({name, partition});
             }
         }
         if (partitions.empty() && settings_.partition) {
@@ -94,9 +113,11 @@ ClientResult<void> TopicReader::assign() {
         // What appeared while reading is read from its beginning.
         if (is_assigned_) settings_.start = earliest_timestamp;
     }
-    is_assigned_ = true;
     next_commit_ = after(settings_.auto_commit_interval);
-    return assign_from(std::move(partitions), known);
+    const auto assigned = assign_from(std::move(partitions), known);
+    if (assigned) is_assigned_ = true;
+    if (assigned) must_assign_ = false;
+    return assigned;
 }
 
 ClientResult<void> TopicReader::commit() {
@@ -106,19 +127,27 @@ ClientResult<void> TopicReader::commit() {
 }
 
 ClientResult<std::size_t> TopicReader::poll(Deadline deadline, const Fetcher::Take& take) {
-    bool must_assign = !is_assigned_;
+    const auto polled = poll_once(deadline, take);
+    if (polled) return polled;
+    if (!may_heal(polled.error()) && polled.error().kind != ClientFault::Kind::timed_out)
+        return polled;
+    wait_for(std::min(cluster_.settings().retry_backoff,
+                      std::chrono::milliseconds(milliseconds_left(deadline))));
+    return 0;
+}
+
+ClientResult<std::size_t> TopicReader::poll_once(Deadline deadline, const Fetcher::Take& take) {
     if (next_look_ <= std::chrono::steady_clock::now()) {
-        const auto changed = look();
-        if (!changed) return base::Unexpected(changed.error());
-        must_assign = must_assign || *changed;
+        const auto looked = look();
+        if (!looked) return base::Unexpected(looked.error());
     }
     if (seen_.empty()) {
         wait_for(std::chrono::milliseconds(
             std::min(milliseconds_left(deadline), milliseconds_left(next_look_))));
         return 0;
     }
-    if (member_ && member_->must_rejoin()) must_assign = true;
-    if (must_assign) {
+    if (member_ && member_->must_rejoin()) must_assign_ = true;
+    if (must_assign_) {
         // A commit that the rebalance forbids is lost to the next reader, which repeats a little.
         if (member_ && is_assigned_) {
             const auto committed = commit();

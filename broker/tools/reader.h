@@ -31,16 +31,11 @@ struct ReaderSettings {
 
 class TopicReader {
 public:
-    TopicReader(ClientSettings client, ReaderSettings settings)
-        : settings_(std::move(settings)),
-          cluster_(std::move(client)),
-          fetcher_(cluster_, settings_.fetch) {}
-
-    // Commits what was handed over and leaves the group. Faults are not told: close() does.
-    ~TopicReader() = default;
+    TopicReader(ClientSettings client, ReaderSettings settings);
 
     // Records, as Fetcher::poll hands them over; assigns and joins as needed. 0 may also mean
-    // that there is nothing to read from yet. Faults: those that do not heal.
+    // that there is nothing to read from yet, or that the cluster cannot be reached just now.
+    // Faults: those that do not heal.
     [[nodiscard]] ClientResult<std::size_t> poll(Deadline deadline, const Fetcher::Take& take);
 
     // Commit and leave.
@@ -50,8 +45,8 @@ public:
     std::chrono::milliseconds joining_time() const noexcept { return joining_time_; }
 
 private:
-    [[nodiscard]] ClientResult<bool>
-    look();  // True when topics or partitions are others than before.
+    [[nodiscard]] ClientResult<std::size_t> poll_once(Deadline deadline, const Fetcher::Take& take);
+    [[nodiscard]] ClientResult<void> look();  // What topics and partitions are there.
     [[nodiscard]] ClientResult<void> assign();
     [[nodiscard]] ClientResult<void> assign_from(
         std::vector<base::TopicPartition> partitions,
@@ -63,7 +58,8 @@ private:
     Fetcher fetcher_;
     std::unique_ptr<GroupMember> member_;
     std::map<std::string, std::size_t> seen_;  // Topics and their numbers of partitions.
-    bool is_assigned_ = false;
+    bool is_assigned_ = false;                 // Once at least.
+    bool must_assign_ = true;                  // Before the next read.
     std::chrono::milliseconds joining_time_{0};
     Deadline next_look_{};
     Deadline next_commit_{};

@@ -2,6 +2,8 @@
 
 #include "protocol/wire/big_endian.h"
 
+#include <array>
+#include <bit>
 #include <charconv>
 
 namespace broker {

@@ -1,0 +1,6 @@
+#!/bin/bash
+# Our own tools under their stock names, and beside them Apache Kafka 3.9.1's, on one broker: the same words.
+set -euo pipefail
+cd "$(dirname "$0")" && . ../harness/prepare.sh
+timed "kafka 3.9.1" env PYTHONPATH="$folder/.." python3 -c "from harness import kafka; kafka.home('3.9.1')"
+with_broker --seconds 900 "$@" -- python3 check.py
