@@ -1,0 +1,289 @@
+// Produce, Fetch, ListOffsets, DeleteRecords, InitProducerId, OffsetForLeaderEpoch and
+// DescribeProducers, through handle() on a real log.
+
+#include "broker/tests/broker_fixture.h"
+#include "protocol/records/batch_builder.h"
+
+#include <doctest/doctest.h>
+
+namespace {
+
+using base::Offset;
+using base::PartitionIndex;
+using protocol::ErrorCode;
+using test::BrokerFixture;
+
+struct Batch {
+    std::vector<std::string> values;
+    std::int64_t timestamp = 1'700'000'000'000;
+    base::ProducerId producer{-1};
+    std::int16_t epoch = -1;
+    std::int32_t sequence = -1;
+    records::Codec codec = records::Codec::none;
+};
+
+std::vector<std::byte> make(const Batch& wanted) {
+    records::BatchSettings settings;
+    settings.codec = wanted.codec;
+    settings.producer_id = wanted.producer;
+    settings.producer_epoch = wanted.epoch;
+    settings.base_sequence = wanted.sequence;
+    records::BatchBuilder builder(settings);
+    std::int64_t timestamp = wanted.timestamp;
+    for (const auto& value : wanted.values) {
+        records::NewRecord record;
+        record.timestamp = timestamp++;
+        record.value = std::as_bytes(std::span(value));
+        builder.append(record);
+    }
+    return builder.finish();
+}
+
+protocol::ProduceResponse::Topic::Partition produce(BrokerFixture& in, std::vector<std::byte> bytes,
+                                                    std::int16_t version = 9, std::int16_t acks = -1,
+                                                    const char* topic = "t", std::int32_t partition = 0) {
+    protocol::ProduceRequest request;
+    request.acks = acks;
+    request.timeout_ms = 30'000;
+    auto& asked = request.topic_data.emplace_back();
+    asked.name = topic;
+    auto& data = asked.partition_data.emplace_back();
+    data.index = PartitionIndex(partition);
+    data.records = wire::Payload(std::move(bytes));
+    const auto response = in.call(std::move(request), version);
+    REQUIRE(response.responses.size() == 1);
+    return response.responses.front().partition_responses.front();
+}
+
+protocol::FetchRequest fetch_request(Offset from, std::int32_t max_wait_ms = 0, std::int32_t bytes_max = 1 << 20) {
+    protocol::FetchRequest request;
+    request.max_wait_ms = max_wait_ms;
+    request.min_bytes = 1;
+    request.max_bytes = 50 << 20;
+    auto& topic = request.topics.emplace_back();
+    topic.topic = "t";
+    auto& partition = topic.partitions.emplace_back();
+    partition.partition = PartitionIndex(0);
+    partition.fetch_offset = from;
+    partition.partition_max_bytes = bytes_max;
+    return request;
+}
+
+// The bytes of the answer's records, read from the file where they are slices.
+std::vector<std::byte> bytes_of(const protocol::FetchResponse& response) {
+    const auto& records = response.responses.front().partitions.front().records;
+    std::vector<std::byte> bytes(records.bytes().begin(), records.bytes().end());
+    for (const auto& slice : records.slices()) {
+        const std::size_t at = bytes.size();
+        bytes.resize(at + slice->size());
+        REQUIRE(slice->read(0, std::span(bytes).subspan(at)));
+    }
+    return bytes;
+}
+
+protocol::ListOffsetsResponse::Topic::Partition list_offset(BrokerFixture& in, std::int64_t timestamp,
+                                                            std::int16_t version = 7) {
+    protocol::ListOffsetsRequest request;
+    request.replica_id = base::BrokerId(-1);
+    auto& topic = request.topics.emplace_back();
+    topic.name = "t";
+    auto& partition = topic.partitions.emplace_back();
+    partition.partition_index = PartitionIndex(0);
+    partition.timestamp = timestamp;
+    partition.max_num_offsets = 10;
+    return in.call(std::move(request), version).topics.front().partitions.front();
+}
+
+}  // namespace
+
+TEST_CASE("what was produced is fetched with the offsets it was answered with") {
+    BrokerFixture in;
+    in.create_topic("t");
+    const auto first = produce(in, make({{"one", "two"}}));
+    CHECK(first.error_code == ErrorCode::none);
+    CHECK(first.base_offset == Offset(0));
+    CHECK(first.log_append_time_ms == -1);
+    CHECK(produce(in, make({{"three"}})).base_offset == Offset(2));
+
+    const auto response = in.call(fetch_request(Offset(0)), 11);
+    const auto& partition = response.responses.front().partitions.front();
+    CHECK(partition.high_watermark == Offset(3));
+    auto expected = make({{"one", "two"}});
+    const auto got = bytes_of(response);
+    REQUIRE(got.size() > expected.size());
+    // Base offset 0 as sent; the leader epoch is the broker's; the rest is untouched.
+    CHECK(std::equal(expected.begin(), expected.begin() + 12, got.begin()));
+    CHECK(std::equal(expected.begin() + 16, expected.end(), got.begin() + 16));
+    CHECK(records::Batch::read(std::span(got)).has_value());
+}
+
+TEST_CASE("records survive a restart, and the offsets go on") {
+    BrokerFixture in;
+    in.create_topic("t");
+    produce(in, make({{"one", "two"}}));
+    in.restart();
+    CHECK(produce(in, make({{"three"}})).base_offset == Offset(2));
+    CHECK(list_offset(in, -1).offset == Offset(3));
+}
+
+TEST_CASE("a Fetch at the end waits until records come") {
+    BrokerFixture in;
+    in.create_topic("t");
+    auto waiting = in.start(fetch_request(Offset(0), 600'000), 11);
+    CHECK(produce(in, make({{"at last"}})).error_code == ErrorCode::none);
+    const auto response = BrokerFixture::got(std::move(waiting));
+    CHECK(!bytes_of(response).empty());
+}
+
+TEST_CASE("a Fetch beyond the log is out of range, one at its end is empty") {
+    BrokerFixture in;
+    in.create_topic("t");
+    produce(in, make({{"one"}}));
+    CHECK(in.call(fetch_request(Offset(2)), 11).responses.front().partitions.front().error_code ==
+          ErrorCode::offset_out_of_range);
+    const auto at_end = in.call(fetch_request(Offset(1)), 11);
+    CHECK(at_end.responses.front().partitions.front().error_code == ErrorCode::none);
+    CHECK(bytes_of(at_end).empty());
+}
+
+TEST_CASE("the first batch comes whole from version 3 on, however small the limit") {
+    BrokerFixture in;
+    in.create_topic("t");
+    const auto batch = make({{std::string(5000, 'x')}});
+    produce(in, batch);
+    CHECK(bytes_of(in.call(fetch_request(Offset(0), 0, 100), 11)).size() == batch.size());
+}
+
+TEST_CASE("a client of version 0 gets messages of format 0, one of version 2 format 1") {
+    BrokerFixture in;
+    in.create_topic("t");
+    produce(in, make({{"one", "two"}}));
+    for (const std::int16_t version : {0, 1, 2, 3}) {
+        CAPTURE(version);
+        const auto bytes = bytes_of(in.call(fetch_request(Offset(0)), version));
+        REQUIRE(bytes.size() > 17);
+        CHECK(static_cast<int>(bytes[16]) == (version <= 1 ? 0 : 1));
+    }
+}
+
+TEST_CASE("a batch with a wrong checksum is refused and leaves nothing") {
+    BrokerFixture in;
+    in.create_topic("t");
+    auto batch = make({{"one"}});
+    batch.back() ^= std::byte{1};
+    CHECK(produce(in, batch).error_code == ErrorCode::corrupt_message);
+    CHECK(list_offset(in, -1).offset == Offset(0));
+}
+
+TEST_CASE("the order of refusals is Apache Kafka's") {
+    BrokerFixture in;
+    in.create_topic("t");
+    CHECK(produce(in, make({{"x"}}), 9, -1, "unknown").error_code == ErrorCode::unknown_topic_or_partition);
+    CHECK(produce(in, make({{"x"}}), 9, -1, "t", 5).error_code == ErrorCode::unknown_topic_or_partition);
+    CHECK(produce(in, make({{"x"}}), 9, 2).error_code == ErrorCode::invalid_required_acks);
+    CHECK(produce(in, make({{"x"}}), 9, 2).base_offset == Offset(-1));
+    CHECK(produce(in, {}).error_code == ErrorCode::invalid_record);
+    auto two = make({{"x"}});
+    const auto other = make({{"y"}});
+    two.insert(two.end(), other.begin(), other.end());
+    CHECK(produce(in, two).error_code == ErrorCode::invalid_record);
+    CHECK(produce(in, make({{"x"}, 0, base::ProducerId(-1), -1, -1, records::Codec::zstd}), 6).error_code ==
+          ErrorCode::unsupported_compression_type);
+}
+
+TEST_CASE("an idempotent producer's repetition is answered and not appended") {
+    BrokerFixture in;
+    in.create_topic("t");
+    const auto granted = in.call(protocol::InitProducerIdRequest(), 4);
+    REQUIRE(granted.error_code == ErrorCode::none);
+    CHECK(granted.producer_epoch == 0);
+    const Batch batch{{"one", "two"}, 1'700'000'000'000, granted.producer_id, 0, 0};
+    CHECK(produce(in, make(batch)).base_offset == Offset(0));
+    CHECK(produce(in, make(batch)).base_offset == Offset(0));
+    CHECK(list_offset(in, -1).offset == Offset(2));
+
+    auto gap = batch;
+    gap.sequence = 5;
+    CHECK(produce(in, make(gap)).error_code == ErrorCode::out_of_order_sequence_number);
+    auto old_epoch = batch;
+    old_epoch.sequence = 2;
+    old_epoch.epoch = 1;
+    CHECK(produce(in, make(old_epoch)).error_code == ErrorCode::out_of_order_sequence_number);
+
+    in.restart();  // What was known of the producer is known again.
+    CHECK(produce(in, make(batch)).base_offset == Offset(0));
+    auto next = batch;
+    next.sequence = 2;
+    CHECK(produce(in, make(next)).base_offset == Offset(2));
+}
+
+TEST_CASE("producer ids are never given twice, not even across restarts") {
+    BrokerFixture in;
+    std::set<base::ProducerId> given;
+    for (int i = 0; i < 3; ++i) {
+        for (int k = 0; k < 700; ++k) {
+            const auto granted = in.call(protocol::InitProducerIdRequest(), 4);
+            REQUIRE(granted.error_code == ErrorCode::none);
+            CHECK(given.insert(granted.producer_id).second);
+        }
+        in.restart();
+    }
+}
+
+TEST_CASE("a transactional id is refused at once with an error that clients take as final") {
+    BrokerFixture in;
+    protocol::InitProducerIdRequest request;
+    request.transactional_id = wire::Text("tx");
+    CHECK(in.call(std::move(request), 4).error_code == ErrorCode::transactional_id_authorization_failed);
+}
+
+TEST_CASE("offsets are found by time, also where times go back") {
+    BrokerFixture in;
+    in.create_topic("t");
+    CHECK(list_offset(in, 0).offset == Offset(-1));
+    produce(in, make({{"a"}, 3000}));
+    produce(in, make({{"b"}, 1000}));
+    produce(in, make({{"c"}, 4000}));
+    CHECK(list_offset(in, -2).offset == Offset(0));
+    CHECK(list_offset(in, -1).offset == Offset(3));
+    CHECK(list_offset(in, 2000).offset == Offset(0));
+    CHECK(list_offset(in, 2000).timestamp == 3000);
+    CHECK(list_offset(in, 3001).offset == Offset(2));
+    CHECK(list_offset(in, 4001).offset == Offset(-1));
+    CHECK(list_offset(in, -3).offset == Offset(2));
+    CHECK(list_offset(in, -3, 6).error_code == ErrorCode::unsupported_version);
+    CHECK(list_offset(in, -1, 0).old_style_offsets == std::vector{Offset(3), Offset(0)});
+}
+
+TEST_CASE("deleted records are gone for readers, and stay gone after a restart") {
+    BrokerFixture in;
+    in.create_topic("t");
+    produce(in, make({{"a"}}));
+    produce(in, make({{"b"}}));
+    const auto remove = [&](std::int64_t before) {
+        protocol::DeleteRecordsRequest request;
+        auto& topic = request.topics.emplace_back();
+        topic.name = "t";
+        topic.partitions.push_back({PartitionIndex(0), Offset(before)});
+        return in.call(std::move(request), 1).topics.front().partitions.front();
+    };
+    CHECK(remove(7).error_code == ErrorCode::offset_out_of_range);
+    CHECK(remove(1).low_watermark == Offset(1));
+    CHECK(remove(0).low_watermark == Offset(1));
+    CHECK(in.call(fetch_request(Offset(0)), 11).responses.front().partitions.front().error_code ==
+          ErrorCode::offset_out_of_range);
+    in.restart();
+    CHECK(list_offset(in, -2).offset == Offset(1));
+    CHECK(remove(-1).low_watermark == Offset(2));
+}
+
+TEST_CASE("a replica that is none of the partition's reads nothing (CVE-2018-1288)") {
+    BrokerFixture in;
+    in.create_topic("t");
+    produce(in, make({{"a"}}));
+    auto request = fetch_request(Offset(0));
+    request.replica_id = base::BrokerId(7);
+    const auto response = in.call(std::move(request), 11);
+    CHECK(response.responses.front().partitions.front().error_code == ErrorCode::not_leader_or_follower);
+    CHECK(bytes_of(response).empty());
+}
