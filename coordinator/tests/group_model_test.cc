@@ -72,6 +72,8 @@ struct Simulation {
         says.client = consumer.client;
         says.version = consumer.version;
         says.rebalance_ms = 20'000;
+        // A static member that sleeps stays in the group, in generations it never heard of.
+        if (consumer.instance) says.session_ms = 60'000;
         consumer.stage = Consumer::Stage::joining;
         consumer.ticket = in.join(group, says);
     }
