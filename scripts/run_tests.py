@@ -96,10 +96,16 @@ def build_step(build, target, *options, environment=None):
     return run
 
 
+def not_yet():
+    """Suites that Milena does not pass yet, with the reason: run by --all, and named in every run."""
+    lines = (ROOT / "compat-tests/not-yet.txt").read_text().splitlines()
+    return dict(line.split(None, 1) for line in lines if line and not line.startswith("#"))
+
+
 def steps(everything):
     clang = {"CXX": "clang++-19", "CC": "clang-19"}
     light = ("-Doptimization=1", "-Ddebug=true", "-Db_lundef=false")
-    yield Step("build", build_step("build", "all", "--buildtype=release"))
+    yield Step("build", build_step("build", "all"))
     yield Step("tidy", lambda: meson_tests("build", "tidy"), "build")
     yield Step("unit", lambda: meson_tests("build", "unit"), "build")
     yield Step("build-asan", build_step("build-asan", "meson-test-prereq", "-Db_sanitize=address,undefined", *light))
@@ -110,7 +116,8 @@ def steps(everything):
     long_form = {"TEST_ALL": "1"} if everything else {}
     for script in sorted((ROOT / "compat-tests").glob("*/run.sh")):
         yield Step(f"compat-tests/{script.parent.name}",
-                   lambda script=script: counting(str(script), environment=long_form), "build")
+                   lambda script=script: counting(str(script), environment=long_form), "build",
+                   only_with_all=script.parent.name in not_yet())
     for script in sorted((ROOT / "scripts").glob("fuzz")):
         yield Step("fuzz", lambda script=script: counting(str(script)), only_with_all=True)
 
@@ -154,6 +161,8 @@ def main():
     for name, minutes, passed, failed in rows:
         print(f"{name:<32}{minutes:>9.1f}{passed:>9}{failed:>9}{'   <--' if failed else ''}")
     passed, failed = sum(row[2] for row in rows), sum(row[3] for row in rows)
+    for name, why in not_yet().items() if not arguments.all else ():
+        print(f"not run, because it is known to fail: compat-tests/{name}: {why}")
     if not chosen:
         print("no step has such a name; scripts/test --list shows them")
         failed += 1

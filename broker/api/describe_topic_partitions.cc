@@ -26,6 +26,9 @@ DescribeTopicPartitionsResponse::Topic::Partition describe(const ClusterImage& i
     answer.leader_epoch = partition.leader_epoch;
     answer.replica_nodes = partition.replicas;
     answer.isr_nodes = partition.isr;
+    // Without KRaft there are none; the Java client takes no null for an answer.
+    answer.eligible_leader_replicas.emplace();
+    answer.last_known_elr.emplace();
     if (!image.find_broker(partition.leader)) answer.error_code = ErrorCode::leader_not_available;
     for (const auto replica : partition.replicas) {
         const bool is_offline = replica == image.self ? !partition.local : !image.find_broker(replica);

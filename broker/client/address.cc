@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-namespace broker {
+namespace broker::inline client {
 namespace {
 
 std::string_view trim(std::string_view text) {

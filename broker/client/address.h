@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace broker {
+namespace broker::inline client {
 
 struct Address {
     std::string host;  // A name or a literal; an IPv6 literal without its brackets.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-namespace broker {
+namespace broker::inline client {
 
 Assignments assign_ranges(std::vector<Subscriber> subscribers,
                           const std::map<std::string, std::int32_t>& partition_counts) {

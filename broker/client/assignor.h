@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace broker {
+namespace broker::inline client {
 
 struct Subscriber {
     std::string member_id;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace broker {
+namespace broker::inline client {
 
 using protocol::ErrorCode;
 

@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace broker {
+namespace broker::inline client {
 
 struct ClientSettings {
     std::vector<Address> bootstrap;

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace broker {
+namespace broker::inline client {
 namespace {
 
 constexpr std::size_t length_bytes = 4;

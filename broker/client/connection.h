@@ -26,7 +26,7 @@
 #include <string>
 #include <vector>
 
-namespace broker {
+namespace broker::inline client {
 
 struct VersionRange {
     std::int16_t least;

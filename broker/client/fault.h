@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-namespace broker {
+namespace broker::inline client {
 
 struct ClientFault {
     enum class Kind {

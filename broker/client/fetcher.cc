@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <set>
 
-namespace broker {
+namespace broker::inline client {
 namespace {
 
 using protocol::ErrorCode;

@@ -18,7 +18,7 @@
 #include <string_view>
 #include <vector>
 
-namespace broker {
+namespace broker::inline client {
 
 // What ListOffsets takes instead of a time.
 constexpr std::int64_t latest_timestamp = -1;

@@ -12,7 +12,7 @@
 
 #include <set>
 
-namespace broker {
+namespace broker::inline client {
 namespace {
 
 using protocol::ErrorCode;

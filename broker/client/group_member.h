@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-namespace broker {
+namespace broker::inline client {
 
 struct GroupSettings {
     std::string group_id;

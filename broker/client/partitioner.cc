@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace broker {
+namespace broker::inline client {
 
 std::uint32_t murmur2(std::span<const std::byte> bytes) noexcept {
     constexpr std::uint32_t seed = 0x9747b28c;

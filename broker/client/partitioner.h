@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace broker {
+namespace broker::inline client {
 
 // MurmurHash2 with Kafka's seed, as the Java client has it (a 32-bit signed number there).
 std::uint32_t murmur2(std::span<const std::byte> bytes) noexcept;

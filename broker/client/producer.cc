@@ -10,7 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-namespace broker {
+namespace broker::inline client {
 namespace {
 
 using protocol::ErrorCode;

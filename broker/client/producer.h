@@ -31,7 +31,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace broker {
+namespace broker::inline client {
 
 // What became of one batch.
 struct BatchOutcome {

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-namespace broker {
+namespace broker::inline client {
 namespace {
 
 base::Unexpected<ClientFault> unreachable(std::string detail) {

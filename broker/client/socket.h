@@ -12,7 +12,7 @@
 #include <span>
 #include <utility>
 
-namespace broker {
+namespace broker::inline client {
 
 using Deadline = std::chrono::steady_clock::time_point;
 

@@ -94,6 +94,13 @@ protocol::ListOffsetsResponse::Topic::Partition list_offset(BrokerFixture& in, s
     return in.call(std::move(request), version).topics.front().partitions.front();
 }
 
+// A request for an id without a transactional id.
+protocol::InitProducerIdRequest idempotent() {
+    protocol::InitProducerIdRequest request;
+    request.transactional_id.reset();
+    return request;
+}
+
 }  // namespace
 
 TEST_CASE("what was produced is fetched with the offsets it was answered with") {
@@ -194,7 +201,7 @@ TEST_CASE("the order of refusals is Apache Kafka's") {
 TEST_CASE("an idempotent producer's repetition is answered and not appended") {
     BrokerFixture in;
     in.create_topic("t");
-    const auto granted = in.call(protocol::InitProducerIdRequest(), 4);
+    const auto granted = in.call(idempotent(), 4);
     REQUIRE(granted.error_code == ErrorCode::none);
     CHECK(granted.producer_epoch == 0);
     const Batch batch{{"one", "two"}, 1'700'000'000'000, granted.producer_id, 0, 0};
@@ -222,7 +229,7 @@ TEST_CASE("producer ids are never given twice, not even across restarts") {
     std::set<base::ProducerId> given;
     for (int i = 0; i < 3; ++i) {
         for (int k = 0; k < 700; ++k) {
-            const auto granted = in.call(protocol::InitProducerIdRequest(), 4);
+            const auto granted = in.call(idempotent(), 4);
             REQUIRE(granted.error_code == ErrorCode::none);
             CHECK(given.insert(granted.producer_id).second);
         }

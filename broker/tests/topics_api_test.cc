@@ -99,7 +99,9 @@ TEST_CASE("no list of topics is all of them; an empty one is none but in version
     BrokerFixture in;
     create(in, "a");
     create(in, "b");
-    CHECK(in.call(protocol::MetadataRequest(), 1).topics.size() == 2);
+    protocol::MetadataRequest everything;
+    everything.topics.reset();
+    CHECK(in.call(std::move(everything), 1).topics.size() == 2);
     CHECK(metadata(in, {}, 1).topics.empty());
     CHECK(metadata(in, {}, 0).topics.size() == 2);
 }
@@ -112,6 +114,7 @@ TEST_CASE("partitions can be added and not taken away") {
         auto& topic = request.topics.emplace_back();
         topic.name = "t";
         topic.count = count;
+        topic.assignments.reset();
         return in.call(std::move(request), 3).results.front().error_code;
     };
     CHECK(grow(2) == ErrorCode::invalid_partitions);
@@ -147,7 +150,9 @@ TEST_CASE("DescribeTopicPartitions gives a page and says where the next one begi
 TEST_CASE("DescribeLogDirs names the directory, its partitions and their sizes") {
     BrokerFixture in;
     create(in, "t", 2);
-    const auto response = in.call(protocol::DescribeLogDirsRequest(), 4);
+    protocol::DescribeLogDirsRequest request;
+    request.topics.reset();
+    const auto response = in.call(std::move(request), 4);
     REQUIRE(response.results.size() == 1);
     CHECK(response.results.front().topics.front().partitions.size() == 2);
     CHECK(response.results.front().total_bytes > 0);

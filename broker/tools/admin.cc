@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace broker {
+namespace broker::inline tools {
 
 using protocol::ErrorCode;
 

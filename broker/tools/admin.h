@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace broker {
+namespace broker::inline tools {
 
 // As the wire has them.
 enum class ResourceType : std::int8_t { topic = 2, broker = 4, broker_logger = 8 };
