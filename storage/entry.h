@@ -49,7 +49,7 @@ struct EntryFacts {
 
     bool is_transactional() const noexcept { return (attributes & 0x10) != 0; }
     bool is_control() const noexcept { return (attributes & 0x20) != 0; }
-    bool has_producer() const noexcept { return producer.value() != -1; }
+    bool has_producer() const noexcept { return producer.value() >= 0; }
 };
 
 // The facts of the entry at the front of `bytes`, of which at least entry_header_bytes are

@@ -391,7 +391,6 @@ void Log::commit(AppendGroup group) {
             if (epochs_.assign(item.facts.leader_epoch, item.facts.base)) epochs_are_dirty_ = true;
         }
     }
-    active.checked(group.position_, active.bytes);
     end_ = group.end_;
     size_bytes_ += group.bytes_;
     unflushed_bytes_ += group.bytes_;

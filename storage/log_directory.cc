@@ -27,8 +27,10 @@ Result<void, Fault> make_path(Disk& disk, const fs::path& name) {
     const auto there = exists(disk, name);
     if (!there) return Unexpected(there.error());
     if (*there) return {};
-    const fs::path parent = name.parent_path();
-    if (parent.empty() || parent == name) return {};
+    const fs::path parent = name.has_parent_path() ? name.parent_path() : ".";
+    if (parent == name) {
+        return Unexpected(Fault(FaultKind::not_found, name.string() + " is not there"));
+    }
     if (auto done = make_path(disk, parent); !done) return done;
     if (auto done = disk.make_directory(name); !done) return done;
     return disk.sync_directory(parent);

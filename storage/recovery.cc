@@ -210,6 +210,7 @@ Result<void, Fault> Recovery::look_around() {
         const auto facts = disk_.facts(directory_ / file_name(base, ".log"));
         if (!facts) return Unexpected(facts.error());
         segment->bytes = facts->bytes;
+        segment->is_foreign_before(facts->bytes);
         segment->created_ms = std::min(facts->modified_ms, options_.now_ms);
         segment->has_aborted = suffixes.contains(".txnindex");
         if (!suffixes.contains(".index")) without_index_.insert(base);
@@ -364,7 +365,7 @@ Result<void, Fault> Recovery::check(std::size_t index, bool believes_index) {
     if (scan.fault()) return Unexpected(*scan.fault());
     if (doubtful && scan.reached_end()) take(*doubtful);
     report_.bytes_scanned += segment.bytes - from;
-    segment.checked(from, segment.bytes);
+    segment.is_foreign_before(from);
     if (is_first) {
         end_ = segment.base();
         checked_from_ = std::min(checked_from_, end_);
@@ -603,7 +604,7 @@ Result<void, Fault> Recovery::load_producers() {
     Offset from = found_.segments.front()->base();
     for (auto at = snapshots_.rbegin(); at != snapshots_.rend();) {
         const Offset offset = *at;
-        if (offset > from_at_most || offset < found_.log_start) {
+        if (offset > from_at_most || offset < from) {
             ++at;
             continue;
         }

@@ -25,17 +25,26 @@ std::filesystem::path Segment::path(std::string_view suffix) const {
 
 bool Segment::is_checked(std::uint64_t from, std::uint64_t to) const {
     const std::lock_guard lock(mutex_);
-    return checked_from_ <= from && to <= checked_to_;
+    return own_from_ <= from || (checked_from_ <= from && to <= checked_to_);
+}
+
+void Segment::is_foreign_before(std::uint64_t position) {
+    const std::lock_guard lock(mutex_);
+    own_from_ = position;
 }
 
 // One stretch is remembered. Who reads on from it makes it longer; who reads elsewhere
 // starts a new one.
 void Segment::checked(std::uint64_t from, std::uint64_t to) const {
     const std::lock_guard lock(mutex_);
+    if (to >= own_from_) {
+        own_from_ = std::min(own_from_, from);
+        return;
+    }
     if (from <= checked_to_ && checked_from_ <= to) {
         checked_from_ = std::min(checked_from_, from);
         checked_to_ = std::max(checked_to_, to);
-    } else if (to - from > 0) {
+    } else {
         checked_from_ = from;
         checked_to_ = to;
     }

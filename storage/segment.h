@@ -37,11 +37,14 @@ public:
     std::uint32_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
     void raise_generation() noexcept { generation_.fetch_add(1, std::memory_order_acq_rel); }
 
-    // The part of the file that this process wrote, or read and found intact.
+    // The part of the file that this process wrote, or read and found intact: everything from
+    // some position on, and one stretch before it.
     bool is_checked(std::uint64_t from, std::uint64_t to) const;
     void checked(std::uint64_t from, std::uint64_t to) const;
+    // An earlier process wrote what lies before `position`. New segments begin with 0.
+    void is_foreign_before(std::uint64_t position);
 
-    // What is learnt of a sealed segment when somebody first asks (sealed_index.h).
+    // What is learnt of a sealed segment when somebody first asks (lookup.h).
     struct Learnt {
         std::optional<std::uint32_t> offset_entries;
         std::optional<std::uint32_t> time_entries;
@@ -83,6 +86,7 @@ private:
     mutable CachedFile log_;
     std::atomic<std::uint32_t> generation_ = 0;
     mutable std::mutex mutex_;  // Guards what follows; a leaf.
+    mutable std::uint64_t own_from_ = 0;
     mutable std::uint64_t checked_from_ = 0;
     mutable std::uint64_t checked_to_ = 0;
     mutable Learnt learnt_;

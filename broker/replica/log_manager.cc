@@ -108,6 +108,10 @@ std::shared_ptr<Partition> LogManager::adopt(Held& held, const base::TopicPartit
         held.flusher.dirtied(number, bytes, settings_.monotonic_ms(), flush_ms);
         changed_.notify_all();
     };
+    // What a kill left unsynced is flushed soon, so that the start after the next one reads little.
+    if (const auto unflushed = log->unflushed_bytes(); unflushed > 0) {
+        held.flusher.dirtied(number, unflushed, settings_.monotonic_ms(), log->config().flush_ms);
+    }
     auto partition = std::make_shared<Partition>(at, topic_id, std::move(log), disk_, std::move(hooks));
     held.partitions.emplace(number, partition);
     return partition;

@@ -163,8 +163,7 @@ void Partition::write_queued(std::int64_t now_ms) {
         for (const auto& waiter : woken) waiter->arrived(bytes);
         if (dirty_bytes > 0) hooks_.dirtied(dirty_bytes, flush_ms);
         if (!written) {
-            base::log_error("storage", written.error().detail);
-            if (written.error().kind != FaultKind::no_space) fail_disk(written.error().detail);
+            fail_disk(written.error());
         }
     }
 }
@@ -244,12 +243,19 @@ void Partition::flush(storage::FlushKind kind) {
         told = take_satisfied();
     }
     for (auto& each : told) each.done(each.error);
-    if (!flushed) fail_disk(flushed.error().detail);
+    if (!flushed) fail_disk(flushed.error());
 }
 
-void Partition::fail_disk(const std::string& detail) {
-    go_offline();
-    hooks_.disk_failed(detail);
+// An io fault is the log directory's. A full disk may have room again; a log whose files are
+// gone or damaged (its topic is being deleted, say) takes nothing else with it.
+void Partition::fail_disk(const storage::Fault& fault) {
+    if (fault.kind == FaultKind::io) {
+        go_offline();
+        hooks_.disk_failed(fault.detail);
+        return;
+    }
+    base::log_error("storage", fault.detail);
+    if (fault.kind != FaultKind::no_space && fault.kind != FaultKind::busy) go_offline();
 }
 
 void Partition::go_offline() {
@@ -444,7 +450,7 @@ storage::Dropped Partition::apply_retention(std::int64_t now_ms) {
     }
     const auto verdict = log_->judge(*plan, now_ms);
     if (!verdict) {
-        fail_disk(verdict.error().detail);
+        fail_disk(verdict.error());
         return {};
     }
     if (verdict->segments == 0) return {};
@@ -468,8 +474,7 @@ storage::Dropped Partition::apply_retention(std::int64_t now_ms) {
         }
         for (auto& each : told) each.done(each.error);
         if (!rolled) {
-            base::log_error("storage", rolled.error().detail);
-            if (rolled.error().kind != FaultKind::no_space) fail_disk(rolled.error().detail);
+            fail_disk(rolled.error());
             return {};
         }
     }
@@ -483,7 +488,7 @@ storage::Dropped Partition::apply_retention(std::int64_t now_ms) {
     base::log_info("storage", id_.topic + "-" + std::to_string(id_.partition.value()) + ": dropped " +
                                   std::to_string(verdict->segments) + " segments of " +
                                   std::to_string(dropped.bytes()) + " bytes by " + verdict->reason);
-    if (const auto renamed = dropped.rename(); !renamed) fail_disk(renamed.error().detail);
+    if (const auto renamed = dropped.rename(); !renamed) fail_disk(renamed.error());
     return dropped;
 }
 

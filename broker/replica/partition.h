@@ -211,7 +211,7 @@ private:
     std::vector<Told> take_satisfied();
     std::vector<Told> take_failed(base::Offset from, protocol::ErrorCode error);
     std::vector<std::shared_ptr<FetchWaiter>> move_high_watermark();
-    void fail_disk(const std::string& detail);
+    void fail_disk(const storage::Fault& fault);
     Positions positions_locked() const noexcept;
 
     const base::TopicPartition id_;

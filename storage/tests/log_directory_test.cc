@@ -131,6 +131,16 @@ TEST_SUITE("storage/log_directory") {
         CHECK(in.append(orders) == Offset(10));
     }
 
+    TEST_CASE("a log directory and what it lies in are made, by a relative path too") {
+        test::SimulatedDisk disk;
+        REQUIRE(disk.make_directory("."));
+        storage::FileCache files(disk, 5);
+        CHECK(LogDirectory::open(disk, files, "logs"));
+        CHECK(disk.has("logs/.lock"));
+        CHECK(LogDirectory::open(disk, files, "/a/b/logs/"));
+        CHECK(disk.has("/a/b/logs/.lock"));
+    }
+
     TEST_CASE("a high watermark beyond the log is its end") {
         const test::Scratch scratch;
         Broker in(storage::real_disk(), scratch.file("logs"));

@@ -226,6 +226,22 @@ TEST_SUITE("storage/queries") {
         CHECK(in.bases(Offset(12)) == std::vector<std::int64_t>{12});
     }
 
+    TEST_CASE("producers whose batches retention took are remembered") {
+        LogFixture in({.segment_bytes = 300, .retention_ms = 0});
+        in.add({.producer = 8});
+        for (int i = 0; i < 11; ++i) in.add({.producer = 9, .sequence = i});
+        retain(in, Offset(4), 100'000);
+        CHECK(in.log->log_start_offset() == Offset(3));
+        in.log->advance_log_start(Offset(5));
+        in.log_start = Offset(5);
+        const auto facts = in.log->producers().facts();
+        REQUIRE(facts.size() == 2);
+        SUBCASE("after a kill") { in.kill_and_open(); }
+        SUBCASE("after a clean stop") { in.close_and_open(); }
+        CHECK(in.log->producers().facts() == facts);
+        CHECK(in.try_append(test::batch({.producer = 8}))->repetition);
+    }
+
     TEST_CASE("retention by size keeps at least the size that is asked for") {
         LogFixture in({.segment_bytes = 300, .retention_ms = -1, .retention_bytes = 600});
         for (int i = 0; i < 12; ++i) in.add({});
