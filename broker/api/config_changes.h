@@ -66,6 +66,7 @@ boost::asio::awaitable<Response> answer_config_changes(RequestContext context, R
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
         auto& each = response.responses.emplace_back();
         each.error_code = outcomes[i].error;
+        each.error_message.reset();
         if (outcomes[i].error != protocol::ErrorCode::none)
             each.error_message = outcomes[i].message;
         each.resource_type = request.resources[i].resource_type;

@@ -7,6 +7,7 @@
 #include "broker/api/handlers.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace broker {
@@ -30,6 +31,12 @@ bool is_known(std::int8_t type) {
             break;
     }
     return false;
+}
+
+// Null is not what a new response holds, so it is always said.
+std::optional<wire::Text> nullable(std::optional<std::string> text) {
+    if (!text) return std::nullopt;
+    return wire::Text(std::move(*text));
 }
 
 Result refused(ErrorCode error, std::string message) {
@@ -108,12 +115,13 @@ private:
     Result::Config shown(ConfigEntry entry) const {
         Result::Config config;
         config.name = std::move(entry.name);
-        if (entry.value) config.value = std::move(*entry.value);
+        config.value = nullable(std::move(entry.value));
         config.read_only = entry.read_only;
         config.is_default = entry.source == ConfigSource::default_value;
         config.config_source = std::to_underlying(entry.source);
         config.is_sensitive = entry.sensitive;
         config.config_type = std::to_underlying(entry.type);
+        config.documentation.reset();
         if (request_.include_documentation && entry.type != ConfigType::unknown) {
             config.documentation = wire::Text::borrowed(entry.documentation);
         }
@@ -121,7 +129,7 @@ private:
         for (ConfigSynonym& synonym : entry.synonyms) {
             auto& each = config.synonyms.emplace_back();
             each.name = std::move(synonym.name);
-            if (synonym.value) each.value = std::move(*synonym.value);
+            each.value = nullable(std::move(synonym.value));
             each.source = std::to_underlying(synonym.source);
         }
         return config;
@@ -137,6 +145,7 @@ DescribeConfigsResponse all_refused(const DescribeConfigsRequest& request) {
     for (const Asked& asked : request.resources) {
         auto& result = response.results.emplace_back();
         result.error_code = ErrorCode::invalid_request;
+        result.error_message.reset();
         result.resource_type = asked.resource_type;
         result.resource_name = asked.resource_name;
     }
