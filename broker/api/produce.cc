@@ -132,6 +132,10 @@ void append(const Request& request, const TopicImage& topic, const ProduceReques
                                                                       : ErrorCode::not_leader_or_follower);
     }
     if (!accepted) return reject();
+    if (accepted->bytes.empty()) {  // An empty message set of an old client: nothing to do.
+        answer.base_offset = Offset(-1);
+        return;
+    }
     if (accepted->transactional) {
         // There is no transaction coordinator, so no transaction can have been begun.
         return refuse(answer, ErrorCode::invalid_txn_state);
