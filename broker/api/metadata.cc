@@ -70,7 +70,7 @@ MetadataResponse::Topic refused(const MetadataRequest::Topic& topic, ErrorCode e
 MetadataResponse::Topic find(const Asked& asked, const MetadataRequest::Topic& topic) {
     const auto& context = asked.context;
     const bool with_operations = asked.request.include_topic_authorized_operations;
-    if (!topic.name) {
+    if (topic.topic_id != base::Uuid{} || !topic.name) {  // The Java client sends an empty name with an id.
         const TopicImage* known = asked.image.find_topic(topic.topic_id);
         if (!known || !context.authorise(Operation::describe, ResourceType::topic, known->name)) {
             return refused(topic, ErrorCode::unknown_topic_id);
