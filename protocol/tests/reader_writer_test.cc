@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <limits>
+#include <string>
 
 using test::hex;
 using Bytes = std::vector<std::byte>;
@@ -85,6 +86,15 @@ TEST_CASE("after a failure every read gives nothing") {
     CHECK(reader.string(true).empty());
     CHECK(reader.payload(true, true).size() == 0);
     CHECK_FALSE(reader.finish());
+}
+
+TEST_CASE("a string is at most 32767 bytes long, compact or not") {
+    for (const std::size_t size : {32767, 32768}) {
+        const auto bytes = written([&](auto& w) { w.string(std::string(size, 'a'), true); });
+        wire::Reader reader{std::span(bytes)};
+        CHECK(reader.string(true).size() == (size == 32767 ? size : 0));
+        CHECK(reader.finish() == (size == 32767));
+    }
 }
 
 TEST_CASE("records are borrowed from the frame and may be changed there") {
