@@ -1,8 +1,11 @@
 // Claims that hold for every message in every version, over the samples of samples.py.
 #include "protocol/schema/all_messages.h"
 
+#include "protocol/schema/headers.h"
 #include "protocol/tests/allocations.h"
 #include "protocol/tests/hex.h"
+#include "protocol/wire/reader.h"
+#include "protocol/wire/writer.h"
 
 #include <doctest/doctest.h>
 
@@ -124,6 +127,42 @@ bool refused_cheaply(const Sample& sample, const Bytes& bytes) {
 }
 
 }  // namespace
+
+TEST_CASE("frames captured between brokers of Apache Kafka 3.9.1 are written as they were read") {
+    std::ifstream file(CAPTURED);
+    std::size_t frames = 0;
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with('#')) continue;
+        std::istringstream words(line);
+        std::int16_t key = 0, version = 0;
+        std::string kind, text;
+        words >> key >> version >> kind >> text;
+        INFO(line);
+        ++frames;
+
+        const auto frame = test::hex(text);
+        wire::Reader reader{std::span(frame)};
+        Bytes out;
+        wire::Writer writer(out);
+        if (kind == "request") {
+            const auto header = read_request_header(reader);
+            CHECK(header.request_api_key == key);
+            CHECK(header.request_api_version == version);
+            write_request_header(writer, header);
+        } else {
+            const auto header = read_response_header(reader, key, version);
+            write_response_header(writer, key, version, header.correlation_id);
+        }
+        const auto message = std::ranges::find_if(all_messages(), [&](const MessageInfo& each) {
+            return each.key == key &&
+                   each.kind == (kind == "request" ? MessageKind::request : MessageKind::response);
+        });
+        REQUIRE(message != all_messages().end());
+        CHECK(message->transcode(reader.rest(), version, out));
+        CHECK(out == frame);
+    }
+    CHECK(frames == 60);
+}
 
 TEST_CASE("every message of every version has a sample") {
     std::size_t versions = 0;

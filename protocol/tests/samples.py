@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Samples of every message in every version, as bytes, made from the schemas without the C++ that reads them.
 
-    samples.py OUT.txt IN.msg ...
+    samples.py OUT.txt SEEDS IN.msg ...
 
 A line of OUT:  NAME VERSION HEX PLACES
+SEEDS: a folder, filled with the same samples as inputs of decoders_fuzz.cc
 
 Nothing is null, every array has two elements and every tagged field is there, so that every length and every count of
 the message is in its sample. PLACES lists them, `KIND@OFFSET` with commas between:
@@ -94,12 +95,23 @@ class Sample:
         return self.join(parts)
 
 
-def main(out, *sources):
-    lines = []
+def hash_of(name):
+    """FNV-1a, folded to 16 bits; decoders_fuzz.cc has the same."""
+    value = 2166136261
+    for byte in name.encode():
+        value = (value ^ byte) * 16777619 & 0xffffffff
+    return (value ^ value >> 16) & 0xffff
+
+
+def main(out, seeds, *sources):
+    lines, seeds = [], pathlib.Path(seeds)
+    seeds.mkdir(exist_ok=True)
     for source in sources:
         for message in generate.parse(source):
             for version in range(message.low, message.high + 1):
                 body, places = Sample(message, version).fields(message.fields)
+                head = struct.pack(">HB", hash_of(message.name), version - message.low)
+                (seeds / f"{message.name}-{version}").write_bytes(head + body)
                 lines.append(f"{message.name} {version} {body.hex() or '-'} "
                              f"{','.join(f'{kind}@{at}' for kind, at in places) or '-'}")
     pathlib.Path(out).write_text("\n".join(lines) + "\n")
