@@ -16,8 +16,6 @@ using protocol::ErrorCode;
 
 namespace {
 
-constexpr std::int32_t partitions_max = 2000;  // max.request.partition.size.limit
-
 DescribeTopicPartitionsResponse::Topic::Partition describe(const ClusterImage& image, const PartitionImage& partition,
                                                            std::size_t index) {
     DescribeTopicPartitionsResponse::Topic::Partition answer;
@@ -52,6 +50,7 @@ Answer<DescribeTopicPartitionsResponse> handle(RequestContext& context, Describe
     if (request.cursor && request.cursor->partition_index.value() < 0) {
         return Answer<DescribeTopicPartitionsResponse>::close();
     }
+    const std::int32_t partitions_max = image->config->max_request_partition_size_limit;
     std::int32_t left = std::clamp(request.response_partition_limit, 1, partitions_max);
     for (auto name = names.lower_bound(from); name != names.end(); ++name) {
         const TopicImage* topic = image->find_topic(std::string_view(*name));

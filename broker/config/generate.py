@@ -18,7 +18,7 @@ CPP_TYPES = {"boolean": "bool", "string": "std::string", "int": "std::int32_t", 
 ENUMERATORS = {"boolean": "boolean", "string": "string", "int": "int32", "short": "int16", "long": "int64",
                "double": "float64", "list": "list", "class": "class_name", "password": "password"}
 UPDATES = {"read-only": "read_only", "per-broker": "per_broker", "cluster-wide": "cluster_wide"}
-FLAGS = ("works", "refused", "fixed", "unlisted")
+FLAGS = ("works", "later", "refused", "fixed", "unlisted")
 
 
 class Key:
@@ -41,6 +41,10 @@ class Key:
                                    ("importance", self.importance, ("high", "medium", "low"))):
             if value not in known:
                 sys.exit(f"{where}: no such {what}: {value}")
+
+    @property
+    def has_field(self):
+        return bool(self.flags & {"works", "later"})
 
     @property
     def field(self):
@@ -91,7 +95,7 @@ def write_values(broker_keys, topic_keys, broker):
            "namespace broker {", ""]
     for struct, keys in (("BrokerValues", broker_keys), ("TopicValues", topic_keys)):
         out.append(f"struct {struct} {{")
-        out += [f"    {cpp_type(key, broker)} {key.field}{{}};  // {key.name}" for key in keys if "works" in key.flags]
+        out += [f"    {cpp_type(key, broker)} {key.field}{{}};  // {key.name}" for key in keys if key.has_field]
         out += ["};", ""]
     return out + ["}  // namespace broker"]
 
@@ -127,7 +131,7 @@ def write_tables(broker_keys, topic_keys):
     for struct, keys in (("BrokerValues", broker_keys), ("TopicValues", topic_keys)):
         out.append(f"void fill({struct}& values, const Lookup& value_of) {{")
         out += [f"    parse_into(values.{key.field}, value_of({quoted(key.name)}));"
-                for key in keys if "works" in key.flags]
+                for key in keys if key.has_field]
         out += ["}", ""]
     return out + ["}  // namespace broker"]
 
@@ -171,7 +175,9 @@ def main():
     lines = {"values": lambda: write_values(broker_keys, topic_keys, broker),
              "tables": lambda: write_tables(broker_keys, topic_keys),
              "docs": lambda: write_docs(broker_keys, topic_keys)}[what]()
-    target.write_text("\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    if not target.exists() or target.read_text() != text:  # Else nothing is built again for it.
+        target.write_text(text)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 namespace broker {
 namespace {
@@ -41,6 +42,14 @@ TopicConfig::TopicConfig(const BrokerConfig& broker, const ConfigMap& overrides,
                          std::vector<std::string>* complaints)
     : overrides_(acceptable(overrides, complaints)) {
     fill(*this, [&](std::string_view name) { return value_in_force(broker, overrides_, name); });
+    // The older key speaks where the newer ones say nothing, as in Apache Kafka 3.6 to 3.9.
+    constexpr std::int64_t unlimited = std::numeric_limits<std::int64_t>::max();
+    if (message_timestamp_before_max_ms == unlimited) {
+        message_timestamp_before_max_ms = message_timestamp_difference_max_ms;
+    }
+    if (message_timestamp_after_max_ms == unlimited) {
+        message_timestamp_after_max_ms = message_timestamp_difference_max_ms;
+    }
     for (const std::string& policy : cleanup_policy) {
         is_compacted_ |= policy == "compact";
         is_deleted_ |= policy == "delete";

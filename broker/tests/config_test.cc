@@ -217,6 +217,13 @@ TEST_CASE("a topic has its own value, else the broker's, else the default") {
     CHECK(own->compression() == CompressionType::zstd);
 }
 
+TEST_CASE("message.timestamp.difference.max.ms speaks where the two newer keys say nothing") {
+    const auto topic = effective_config(standard(), {{"message.timestamp.difference.max.ms", "5"},
+                                                     {"message.timestamp.after.max.ms", "6"}});
+    CHECK(topic->message_timestamp_before_max_ms == 5);
+    CHECK(topic->message_timestamp_after_max_ms == 6);
+}
+
 TEST_CASE(
     "a dynamic value of this broker is stronger than that of the cluster, and that than the file") {
     const auto broker = config_of("log.segment.bytes=1000\nlog.retention.hours=1");

@@ -285,3 +285,21 @@ TEST_CASE("the files that are shipped are right") {
     CHECK(absent.error() ==
           "cannot read the configuration file /no/such/file: No such file or directory");
 }
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
+                                      std::size_t size);  // config_fuzz.cc
+
+TEST_CASE(
+    "configurations cut at any byte, with odd variables and changes, are accepted or refused") {
+    using namespace std::string_literals;
+    const std::string tail =
+        "\0LOG_DIRS=/x\nNUM_PARTITIONS=2\0"s +
+        "Alog.retention.ms=5\nCcleanup.policy=compact\nDlog.cleanup.policy=delete\nFx=y\n";
+    for (const std::string& sample : {std::string(zookeeper_sample), std::string(kraft_sample)}) {
+        for (std::size_t cut = 0; cut <= sample.size(); cut += 7) {
+            const std::string input = sample.substr(0, cut) + tail;
+            CHECK(LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(input.data()),
+                                         input.size()) == 0);
+        }
+    }
+}
