@@ -29,8 +29,7 @@ Answer<DeleteRecordsResponse> handle(RequestContext& context, DeleteRecordsReque
             } else if (!partition) {
                 answer.error_code = ErrorCode::unknown_topic_or_partition;
             } else if (!partition->local) {
-                answer.error_code = partition->leader == image->self ? ErrorCode::kafka_storage_error
-                                                                     : ErrorCode::not_leader_or_follower;
+                answer.error_code = partition->why_not_local(image->self);
             } else if (const auto start = partition->local->delete_records(asked.offset)) {
                 answer.low_watermark = *start;
             } else {

@@ -39,8 +39,7 @@ Answer<DescribeProducersResponse> handle(RequestContext& context, DescribeProduc
             } else if (!partition) {
                 answer.error_code = ErrorCode::unknown_topic_or_partition;
             } else if (!partition->local) {
-                answer.error_code = partition->leader == image->self ? ErrorCode::kafka_storage_error
-                                                                     : ErrorCode::not_leader_or_follower;
+                answer.error_code = partition->why_not_local(image->self);
             } else if (const auto producers = partition->local->producers()) {
                 for (const auto& producer : *producers) describe(producer, answer);
             } else {

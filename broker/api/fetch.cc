@@ -82,10 +82,7 @@ void read_one(Reader& reader, const PlannedPartition& planned, PartitionAnswer& 
     }
     const PartitionImage* partition = topic->find(planned.index);
     if (!partition) return refuse(answer, ErrorCode::unknown_topic_or_partition, version);
-    if (!partition->local) {
-        return refuse(answer, partition->leader == reader.image.self ? ErrorCode::kafka_storage_error
-                                                                     : ErrorCode::not_leader_or_follower, version);
-    }
+    if (!partition->local) return refuse(answer, partition->why_not_local(reader.image.self), version);
     // A follower that is none of ours gets nothing, and moves nothing (CVE-2018-1288).
     if (reader.replica >= BrokerId(0) && !is_replica(*partition, reader.replica, reader.image)) {
         return refuse(answer, ErrorCode::not_leader_or_follower, version);

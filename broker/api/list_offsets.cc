@@ -118,8 +118,7 @@ Answer<ListOffsetsResponse> handle(RequestContext& context, ListOffsetsRequest r
             } else if (!partition) {
                 answer.error_code = ErrorCode::unknown_topic_or_partition;
             } else if (!partition->local) {
-                answer.error_code = partition->leader == image->self ? ErrorCode::kafka_storage_error
-                                                                     : ErrorCode::not_leader_or_follower;
+                answer.error_code = partition->why_not_local(image->self);
             } else if (context.api_version == 0) {
                 look_up_old_style(*partition->local, asked, answer);
             } else {

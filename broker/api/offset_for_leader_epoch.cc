@@ -26,8 +26,7 @@ Answer<OffsetForLeaderEpochResponse> handle(RequestContext& context, OffsetForLe
             } else if (!partition) {
                 answer.error_code = ErrorCode::unknown_topic_or_partition;
             } else if (!partition->local) {
-                answer.error_code = partition->leader == image->self ? ErrorCode::kafka_storage_error
-                                                                     : ErrorCode::not_leader_or_follower;
+                answer.error_code = partition->why_not_local(image->self);
             } else if (const auto end = partition->local->end_of_epoch(asked.leader_epoch, asked.current_leader_epoch)) {
                 answer.leader_epoch = end->epoch;
                 answer.end_offset = end->end;

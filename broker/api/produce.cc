@@ -127,10 +127,7 @@ void append(const Request& request, const TopicImage& topic, const ProduceReques
     if (topic.is_internal && request.context.client_id != "__admin_client") {
         return refuse(answer, ErrorCode::invalid_topic_exception);
     }
-    if (!partition->local) {
-        return refuse(answer, partition->leader == request.image.self ? ErrorCode::kafka_storage_error
-                                                                      : ErrorCode::not_leader_or_follower);
-    }
+    if (!partition->local) return refuse(answer, partition->why_not_local(request.image.self));
     if (!accepted) return reject();
     if (accepted->bytes.empty()) {  // An empty message set of an old client: nothing to do.
         answer.base_offset = Offset(-1);

@@ -9,6 +9,11 @@ const BrokerEndpoint* BrokerImage::find_endpoint(std::string_view listener) cons
     return found == endpoints.end() ? nullptr : &*found;
 }
 
+protocol::ErrorCode PartitionImage::why_not_local(base::BrokerId self) const noexcept {
+    const bool is_ours = std::ranges::find(replicas, self) != replicas.end();
+    return is_ours ? protocol::ErrorCode::kafka_storage_error : protocol::ErrorCode::not_leader_or_follower;
+}
+
 const PartitionImage* TopicImage::find(base::PartitionIndex index) const noexcept {
     const auto at = index.value();
     if (at < 0 || static_cast<std::size_t>(at) >= partitions.size()) return nullptr;

@@ -11,6 +11,7 @@
 #include "broker/config/topic_config.h"
 #include "broker/replica/partition.h"
 #include "protocol/base/types.h"
+#include "protocol/schema/error_code.h"
 
 #include <cstring>
 #include <memory>
@@ -40,7 +41,12 @@ struct PartitionImage {
     base::LeaderEpoch leader_epoch{-1};
     std::vector<base::BrokerId> replicas;  // The preferred leader first.
     std::vector<base::BrokerId> isr;
-    std::shared_ptr<Partition> local;  // This broker's copy; null when it has none or cannot open it.
+    std::shared_ptr<Partition>
+        local;  // This broker's copy; null when it has none or cannot open it.
+
+    // What to answer about a partition that is not `local`: kafka_storage_error when this broker
+    // should have a copy and cannot open it, else not_leader_or_follower.
+    protocol::ErrorCode why_not_local(base::BrokerId self) const noexcept;
 };
 
 struct TopicImage {
@@ -58,7 +64,9 @@ using TopicPointer = std::shared_ptr<const TopicImage>;
 
 struct TextHash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
+    std::size_t operator()(std::string_view text) const noexcept {
+        return std::hash<std::string_view>()(text);
+    }
 };
 
 struct UuidHash {

@@ -11,6 +11,7 @@ import os
 import random
 import re
 import shutil
+import struct
 import threading
 import time
 
@@ -67,20 +68,60 @@ def truncation(kind, rng):
                 cut.truncate(rng.randrange(0, max(file.stat().st_size, 1)))
         broker.start()
         checks.equal(read_numbers(broker.bootstrap, "cut"), expected, "F5: indexes cut at any length are built anew")
+        cut_synced = 0
         for _ in range(cuts):
             broker.kill()
             last = sorted(folder.glob("*.log"))[-1]
-            size = last.stat().st_size
-            keep = rng.randrange(0, size) if size else 0
+            whole = last.read_bytes()
+            keep = rng.randrange(0, len(whole)) if whole else 0
+            name = f"F5: {last.name} cut from {len(whole)} to {keep} bytes"
             with open(last, "r+b") as cut:
                 cut.truncate(keep)
+            if kind == "milena" and end_of_whole_batches(last) < recovery_point(broker.data, "cut"):
+                # What a disk said it had kept is gone: not for the broker to decide. Nothing is served or
+                # deleted, and what puts the file right puts the partition right.
+                cut_synced += 1
+                broker.start()
+                checks.equal(list_offsets_error(broker), 56, f"{name}, below what was synced: is not served")
+                checks.equal(last.stat().st_size, keep, f"{name}, below what was synced: left as it is")
+                broker.kill()
+                last.write_bytes(whole)
+                broker.start()
+                checks.equal(len(read_numbers(broker.bootstrap, "cut")), 3000, f"{name}, put right: is served again")
+                continue
             broker.start()
             read = read_numbers(broker.bootstrap, "cut")
             good = read == expected[:len(read)] and len(read) >= int(last.stem)
-            checks.that(good, f"F5: {last.name} cut from {size} to {keep} bytes: a prefix of {len(read)} records is served",
-                        f"{read[-3:]}")
+            checks.that(good, f"{name}: a prefix of {len(read)} records is served", f"{read[-3:]}")
             offsets = produce_numbers(broker.bootstrap, "cut", range(len(read), 3000))
             checks.equal(offsets, list(range(len(read), 3000)), "F5: and writing goes on behind it")
+        print(f"F5: {cut_synced} of {cuts} cuts were below what was synced")
+
+
+def end_of_whole_batches(segment):
+    """The offset behind the last whole batch of a segment file."""
+    content, at, end = segment.read_bytes(), 0, int(segment.stem)
+    while at + 61 <= len(content):
+        base, length = struct.unpack_from(">qi", content, at)
+        if at + 12 + length > len(content):
+            break
+        end = base + struct.unpack_from(">i", content, at + 23)[0] + 1
+        at += 12 + length
+    return end
+
+
+def recovery_point(data, topic):
+    """Of partition 0: everything below it was synced to the disk."""
+    lines = (data / "recovery-point-offset-checkpoint").read_text().splitlines()[2:]
+    points = {(name, number): int(offset) for name, number, offset in (line.rsplit(None, 2) for line in lines)}
+    return points.get((topic, "0"), 0)
+
+
+def list_offsets_error(broker):
+    with wire.Connection(broker.port) as connection:
+        answer = connection.call("ListOffsets", 1, replica_id=-1, topics=[
+            {"name": "cut", "partitions": [{"partition_index": 0, "timestamp": -1}]}])
+        return answer["topics"][0]["partitions"][0]["error_code"]
 
 
 # F9

@@ -32,7 +32,7 @@ std::string hex(Bytes bytes) {
     return text;
 }
 
-std::string hex(const std::optional<Bytes>& bytes) {
+std::string hex_or_null(const std::optional<Bytes>& bytes) {
     return bytes ? hex(*bytes) : "-";
 }
 
@@ -53,10 +53,10 @@ Codec codec_from(const std::string& name) {
 }
 
 void show(const Record& record) {
-    std::cout << record.offset.value() << ' ' << record.timestamp << ' ' << hex(record.key) << ' '
-              << hex(record.value);
+    std::cout << record.offset.value() << ' ' << record.timestamp << ' ' << hex_or_null(record.key)
+              << ' ' << hex_or_null(record.value);
     for (const Header& header : record.headers) {
-        std::cout << ' ' << hex(bytes_of(header.key)) << ' ' << hex(header.value);
+        std::cout << ' ' << hex(bytes_of(header.key)) << ' ' << hex_or_null(header.value);
     }
     std::cout << '\n';
 }
