@@ -112,7 +112,10 @@ def end_of_whole_batches(segment):
 
 def recovery_point(data, topic):
     """Of partition 0: everything below it was synced to the disk."""
-    lines = (data / "recovery-point-offset-checkpoint").read_text().splitlines()[2:]
+    checkpoint = data / "recovery-point-offset-checkpoint"
+    if not checkpoint.exists():
+        return 0
+    lines = checkpoint.read_text().splitlines()[2:]
     points = {(name, number): int(offset) for name, number, offset in (line.rsplit(None, 2) for line in lines)}
     return points.get((topic, "0"), 0)
 
