@@ -62,6 +62,7 @@ struct ConfigsFixture : BrokerFixture {
             auto& config = resource.configs.emplace_back();
             config.name = Text(one.key);
             config.config_operation = one.operation;
+            config.value.reset();
             if (one.value) config.value = Text(*one.value);
         }
         std::vector<ErrorCode> codes;

@@ -8,10 +8,21 @@ namespace {
 
 constexpr bool compact = true;  // Lengths as varints.
 
+Data read_data(wire::Reader& in, bool may_be_null) {
+    const auto size = in.unsigned_varint();
+    if (size == 0) {
+        if (!may_be_null) in.fail();
+        return std::nullopt;
+    }
+    const auto bytes = in.take(size - 1);
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
 }  // namespace
 
+// Not wire::Reader::string: a path or the data of a node may be longer than a string of Kafka's.
 std::string read_string(wire::Reader& in) {
-    return in.string(compact).str();
+    return read_data(in, false).value_or("");
 }
 
 void write(wire::Writer& out, const Data& data) {
@@ -20,9 +31,7 @@ void write(wire::Writer& out, const Data& data) {
 }
 
 Data read_data(wire::Reader& in) {
-    const auto data = in.nullable_string(compact);
-    if (!data) return std::nullopt;
-    return data->str();
+    return read_data(in, true);
 }
 
 void write(wire::Writer& out, const Acl& acl) {
