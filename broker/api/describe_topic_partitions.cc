@@ -16,7 +16,8 @@ using protocol::ErrorCode;
 
 namespace {
 
-DescribeTopicPartitionsResponse::Topic::Partition describe(const ClusterImage& image, const PartitionImage& partition,
+DescribeTopicPartitionsResponse::Topic::Partition describe(const ClusterImage& image,
+                                                           const PartitionImage& partition,
                                                            std::size_t index) {
     DescribeTopicPartitionsResponse::Topic::Partition answer;
     answer.partition_index = base::PartitionIndex(static_cast<std::int32_t>(index));
@@ -29,15 +30,37 @@ DescribeTopicPartitionsResponse::Topic::Partition describe(const ClusterImage& i
     answer.last_known_elr.emplace();
     if (!image.find_broker(partition.leader)) answer.error_code = ErrorCode::leader_not_available;
     for (const auto replica : partition.replicas) {
-        const bool is_offline = replica == image.self ? !partition.local : !image.find_broker(replica);
+        const bool is_offline =
+            replica == image.self ? !partition.local : !image.find_broker(replica);
         if (is_offline) answer.offline_replicas.push_back(replica);
     }
     return answer;
 }
 
+// A page begins at a topic that is asked for, or at any when all are.
+bool is_sound(const DescribeTopicPartitionsRequest::Cursor& cursor,
+              const DescribeTopicPartitionsRequest& request) {
+    if (cursor.partition_index.value() < 0) return false;
+    return request.topics.empty() || std::ranges::any_of(request.topics, [&](const auto& topic) {
+               return topic.name == cursor.topic_name;
+           });
+}
+
+DescribeTopicPartitionsResponse refused(const DescribeTopicPartitionsRequest& request,
+                                        ErrorCode error) {
+    DescribeTopicPartitionsResponse response;
+    for (const auto& topic : request.topics) {
+        auto& each = response.topics.emplace_back();
+        each.name = topic.name;
+        each.error_code = error;
+    }
+    return response;
+}
+
 }  // namespace
 
-Answer<DescribeTopicPartitionsResponse> handle(RequestContext& context, DescribeTopicPartitionsRequest request) {
+Answer<DescribeTopicPartitionsResponse> handle(RequestContext& context,
+                                               DescribeTopicPartitionsRequest request) {
     const auto image = context.image();
     DescribeTopicPartitionsResponse response;
     std::set<std::string> names;
@@ -47,9 +70,8 @@ Answer<DescribeTopicPartitionsResponse> handle(RequestContext& context, Describe
         for (const auto& topic : request.topics) names.insert(topic.name.str());
     }
     const std::string from = request.cursor ? request.cursor->topic_name.str() : std::string();
-    if (request.cursor && request.cursor->partition_index.value() < 0) {
-        return Answer<DescribeTopicPartitionsResponse>::close();
-    }
+    if (request.cursor && !is_sound(*request.cursor, request))
+        return refused(request, ErrorCode::invalid_request);
     const std::int32_t partitions_max = image->config->max_request_partition_size_limit;
     std::int32_t left = std::clamp(request.response_partition_limit, 1, partitions_max);
     for (auto name = names.lower_bound(from); name != names.end(); ++name) {
@@ -64,11 +86,16 @@ Answer<DescribeTopicPartitionsResponse> handle(RequestContext& context, Describe
             answer.error_code = check_topic_name(*name) ? ErrorCode::unknown_topic_or_partition
                                                         : ErrorCode::invalid_topic_exception;
         }
+        if (may_see && answer.error_code != ErrorCode::invalid_topic_exception) {
+            answer.topic_authorized_operations = context.services.authorizer.allowed_operations(
+                context.session.principal, context.session.client_host, ResourceType::topic, *name);
+        }
         if (answer.error_code != ErrorCode::none) {
             response.topics.push_back(std::move(answer));
             continue;
         }
-        std::size_t index = *name == from ? static_cast<std::size_t>(request.cursor->partition_index.value()) : 0;
+        std::size_t index =
+            *name == from ? static_cast<std::size_t>(request.cursor->partition_index.value()) : 0;
         if (left == 0) {
             response.next_cursor.emplace();
             response.next_cursor->topic_name = wire::Text(*name);
@@ -77,8 +104,6 @@ Answer<DescribeTopicPartitionsResponse> handle(RequestContext& context, Describe
         }
         answer.topic_id = topic->id;
         answer.is_internal = topic->is_internal;
-        answer.topic_authorized_operations = context.services.authorizer.allowed_operations(
-            context.session.principal, context.session.client_host, ResourceType::topic, *name);
         for (; index < topic->partitions.size() && left > 0; ++index, --left) {
             answer.partitions.push_back(describe(*image, topic->partitions[index], index));
         }
@@ -87,7 +112,8 @@ Answer<DescribeTopicPartitionsResponse> handle(RequestContext& context, Describe
         if (whole) continue;
         response.next_cursor.emplace();
         response.next_cursor->topic_name = wire::Text(*name);
-        response.next_cursor->partition_index = base::PartitionIndex(static_cast<std::int32_t>(index));
+        response.next_cursor->partition_index =
+            base::PartitionIndex(static_cast<std::int32_t>(index));
         break;
     }
     response.throttle_time_ms = context.throttle(0);

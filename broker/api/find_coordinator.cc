@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::int8_t group_key = 0;
 constexpr std::int8_t transaction_key = 1;
+constexpr std::int8_t share_key = 2;
+constexpr std::int16_t share_key_since = 6;
 constexpr std::int16_t error_message_since = 1;
 constexpr std::int16_t several_keys_since = 4;
 
@@ -55,7 +57,13 @@ Located locate(const RequestContext& context, std::int8_t key_type, std::string_
                 return not_found(ErrorCode::transactional_id_authorization_failed);
             }
             break;
-        default: return not_found(ErrorCode::invalid_request);
+        case share_key:
+            // There is none, as in an Apache Kafka without share groups.
+            return not_found(context.api_version >= share_key_since
+                                 ? ErrorCode::coordinator_not_available
+                                 : ErrorCode::invalid_request);
+        default:
+            return not_found(ErrorCode::invalid_request);
     }
     const BrokerImage* broker = image->find_broker(coordinator);
     const auto address = broker ? endpoint_for(context, *broker) : std::nullopt;
@@ -64,7 +72,8 @@ Located locate(const RequestContext& context, std::int8_t key_type, std::string_
 }
 
 std::string message_of(ErrorCode error) {
-    return std::string(error == ErrorCode::none ? protocol::error_name(error) : protocol::error_sentence(error));
+    return std::string(error == ErrorCode::none ? protocol::error_name(error)
+                                                : protocol::error_sentence(error));
 }
 
 }  // namespace
@@ -75,7 +84,8 @@ Answer<FindCoordinatorResponse> handle(RequestContext& context, FindCoordinatorR
     if (context.api_version < several_keys_since) {
         const auto located = locate(context, request.key_type, request.key);
         response.error_code = located.error;
-        if (context.api_version >= error_message_since) response.error_message = wire::Text(message_of(located.error));
+        if (context.api_version >= error_message_since)
+            response.error_message = wire::Text(message_of(located.error));
         response.node_id = located.id;
         response.host = wire::Text(located.host);
         response.port = located.port;
@@ -86,7 +96,8 @@ Answer<FindCoordinatorResponse> handle(RequestContext& context, FindCoordinatorR
         auto& each = response.coordinators.emplace_back();
         each.key = key;
         each.error_code = located.error;
-        each.error_message = wire::Text("");
+        if (located.error == ErrorCode::invalid_request && request.key_type != share_key)
+            each.error_message = wire::Text("there is no such key type");
         each.node_id = located.id;
         each.host = wire::Text(located.host);
         each.port = located.port;

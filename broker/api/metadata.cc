@@ -8,6 +8,10 @@
 #include "broker/api/endpoint.h"
 #include "broker/api/handlers.h"
 
+#include <algorithm>
+#include <set>
+#include <utility>
+
 namespace broker {
 
 using base::BrokerId;
@@ -17,8 +21,15 @@ using protocol::MetadataResponse;
 
 namespace {
 
-MetadataResponse::Topic describe(const RequestContext& context, const ClusterImage& image, const TopicImage& topic,
-                                 bool with_operations) {
+constexpr std::int16_t by_id_since = 12;
+
+std::int32_t operations(const RequestContext& context, std::string_view topic) {
+    return context.services.authorizer.allowed_operations(
+        context.session.principal, context.session.client_host, ResourceType::topic, topic);
+}
+
+MetadataResponse::Topic describe(const RequestContext& context, const ClusterImage& image,
+                                 const TopicImage& topic, bool with_operations) {
     MetadataResponse::Topic answer;
     answer.name = wire::Text(topic.name);
     answer.topic_id = topic.id;
@@ -37,17 +48,20 @@ MetadataResponse::Topic describe(const RequestContext& context, const ClusterIma
             each.error_code = ErrorCode::leader_not_available;
             each.leader_id = BrokerId(-1);
         } else if (!endpoint_for(context, *leader)) {
-            each.error_code = context.api_version >= 6 ? ErrorCode::listener_not_found : ErrorCode::leader_not_available;
+            each.error_code = context.api_version >= 6 ? ErrorCode::listener_not_found
+                                                       : ErrorCode::leader_not_available;
             each.leader_id = BrokerId(-1);
         }
         for (const BrokerId replica : partition.replicas) {
-            const bool is_offline = replica == image.self ? !partition.local : !image.find_broker(replica);
+            const bool is_offline =
+                replica == image.self ? !partition.local : !image.find_broker(replica);
             if (is_offline) each.offline_replicas.push_back(replica);
         }
     }
     if (with_operations) {
         answer.topic_authorized_operations = context.services.authorizer.allowed_operations(
-            context.session.principal, context.session.client_host, ResourceType::topic, topic.name);
+            context.session.principal, context.session.client_host, ResourceType::topic,
+            topic.name);
     }
     return answer;
 }
@@ -67,10 +81,35 @@ MetadataResponse::Topic refused(const MetadataRequest::Topic& topic, ErrorCode e
     return answer;
 }
 
+// Whether a topic exists that has the same name in metrics.
+bool collides(const ClusterImage& image, std::string_view name) {
+    if (name.find_first_of("._") == name.npos) return false;
+    const std::string key = collision_key(name);
+    return std::ranges::any_of(
+        image.topics(), [&](const auto& topic) { return collision_key(topic->name) == key; });
+}
+
+// What a client is told of a topic that is not there; it may be there soon.
+ErrorCode judge_missing(const Asked& asked, std::string_view name) {
+    const auto& context = asked.context;
+    if (!check_topic_name(name)) return ErrorCode::invalid_topic_exception;
+    const bool may_create =
+        asked.request.allow_auto_topic_creation && asked.image.config->auto_create_topics_enable;
+    if (!may_create) return ErrorCode::unknown_topic_or_partition;
+    if (!context.authorise(Operation::create, ResourceType::cluster, cluster_resource) &&
+        !context.authorise(Operation::create, ResourceType::topic, name)) {
+        return ErrorCode::topic_authorization_failed;
+    }
+    if (collides(asked.image, name)) return ErrorCode::invalid_topic_exception;
+    asked.to_create.emplace_back(name);
+    return ErrorCode::leader_not_available;
+}
+
 MetadataResponse::Topic find(const Asked& asked, const MetadataRequest::Topic& topic) {
     const auto& context = asked.context;
     const bool with_operations = asked.request.include_topic_authorized_operations;
-    if (topic.topic_id != base::Uuid{} || !topic.name) {  // The Java client sends an empty name with an id.
+    if (topic.topic_id != base::Uuid{} ||
+        !topic.name) {  // The Java client sends an empty name with an id.
         const TopicImage* known = asked.image.find_topic(topic.topic_id);
         if (!known || !context.authorise(Operation::describe, ResourceType::topic, known->name)) {
             return refused(topic, ErrorCode::unknown_topic_id);
@@ -83,21 +122,48 @@ MetadataResponse::Topic find(const Asked& asked, const MetadataRequest::Topic& t
     if (const TopicImage* known = asked.image.find_topic(topic.name->view())) {
         return describe(context, asked.image, *known, with_operations);
     }
-    if (!check_topic_name(*topic.name)) return refused(topic, ErrorCode::invalid_topic_exception);
-    const bool may_create = asked.request.allow_auto_topic_creation && asked.image.config->auto_create_topics_enable;
-    if (!may_create) return refused(topic, ErrorCode::unknown_topic_or_partition);
-    if (!context.authorise(Operation::create, ResourceType::cluster, cluster_resource) &&
-        !context.authorise(Operation::create, ResourceType::topic, *topic.name)) {
-        return refused(topic, ErrorCode::topic_authorization_failed);
+    auto missing = refused(topic, judge_missing(asked, *topic.name));
+    if (with_operations) missing.topic_authorized_operations = operations(context, *topic.name);
+    return missing;
+}
+
+// What is asked for one by one: each topic once, and by id alone where any id is given.
+std::vector<MetadataRequest::Topic> each_once(std::vector<MetadataRequest::Topic> topics) {
+    const bool by_id = std::ranges::any_of(
+        topics, [](const auto& topic) { return topic.topic_id != base::Uuid{}; });
+    std::set<std::pair<base::Uuid, std::string>> seen;
+    std::erase_if(topics, [&](const auto& topic) {
+        if (by_id)
+            return topic.topic_id == base::Uuid{} || !seen.emplace(topic.topic_id, "").second;
+        return !seen.emplace(base::Uuid{}, topic.name->str()).second;
+    });
+    return topics;
+}
+
+// Ids are for version 12 and up, though 10 and 11 have the field, and who gives no id gives a name.
+bool is_askable(const MetadataRequest& request, std::int16_t version) {
+    return std::ranges::all_of(*request.topics, [version](const auto& topic) {
+        const bool has_id = topic.topic_id != base::Uuid{};
+        return has_id ? version >= by_id_since : topic.name.has_value();
+    });
+}
+
+MetadataResponse refused(const MetadataRequest& request, ErrorCode error) {
+    MetadataResponse response;
+    for (const auto& topic : *request.topics) {
+        auto& each = response.topics.emplace_back(refused(topic, error));
+        if (!each.name) each.name = wire::Text("");
     }
-    asked.to_create.push_back(topic.name->str());
-    return refused(topic, ErrorCode::leader_not_available);
+    return response;
 }
 
 }  // namespace
 
 Answer<MetadataResponse> handle(RequestContext& context, MetadataRequest request) {
     const auto image = context.image();
+    if (request.topics && !is_askable(request, context.api_version)) {
+        return refused(request, ErrorCode::invalid_request);
+    }
     MetadataResponse response;
     response.cluster_id = wire::Text(image->cluster_id);
     response.controller_id = image->controller;
@@ -114,21 +180,26 @@ Answer<MetadataResponse> handle(RequestContext& context, MetadataRequest request
     // Null is every topic; version 0 has no null, and an empty list means it.
     std::vector<TopicPointer> all;
     std::vector<std::string> to_create;
-    const bool everything = !request.topics || (context.api_version == 0 && request.topics->empty());
+    const bool everything =
+        !request.topics || (context.api_version == 0 && request.topics->empty());
     if (everything) {
         all = image->topics();
         for (const auto& topic : all) {
             if (!context.authorise(Operation::describe, ResourceType::topic, topic->name)) continue;
-            response.topics.push_back(describe(context, *image, *topic, request.include_topic_authorized_operations));
+            response.topics.push_back(
+                describe(context, *image, *topic, request.include_topic_authorized_operations));
         }
     } else {
         const Asked asked{context, request, *image, to_create};
-        for (const auto& topic : *request.topics) response.topics.push_back(find(asked, topic));
+        for (const auto& topic : each_once(std::move(*request.topics))) {
+            response.topics.push_back(find(asked, topic));
+        }
     }
     if (!to_create.empty()) context.services.cluster.auto_create(to_create);
     if (request.include_cluster_authorized_operations) {
         response.cluster_authorized_operations = context.services.authorizer.allowed_operations(
-            context.session.principal, context.session.client_host, ResourceType::cluster, cluster_resource);
+            context.session.principal, context.session.client_host, ResourceType::cluster,
+            cluster_resource);
     }
     response.throttle_time_ms = context.throttle(0);
     return response;

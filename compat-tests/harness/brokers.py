@@ -272,9 +272,10 @@ class ApacheKafka43(ApacheKafka39):
     def start(self):
         controller = self.zookeeper_port
         settings = {key: value for key, value in self.settings.items() if key != "broker.id"}
+        node = self.settings["broker.id"]
         properties = self.write_properties("server.properties", {
-            "process.roles": "broker,controller", "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "process.roles": "broker,controller", "node.id": node,
+            "controller.quorum.voters": f"{node}@127.0.0.1:{controller}",
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "controller.listener.names": "CONTROLLER", "log.dirs": self.data,
