@@ -477,6 +477,7 @@ std::vector<CreatedTopic> Cluster::create_topics(const std::vector<NewTopic>& to
     std::vector<BrokerId> brokers;
     for (const auto& broker : now->brokers) brokers.push_back(broker.id);
 
+    PartitionBudget budget;
     std::vector<std::pair<std::size_t, std::shared_ptr<TopicImage>>> made;
     std::vector<Op> ops;
     for (std::size_t i = 0; i < topics.size(); ++i) {
@@ -494,6 +495,11 @@ std::vector<CreatedTopic> Cluster::create_topics(const std::vector<NewTopic>& to
         if (collisions.contains(collision_key(topic.name))) {
             refuse(ErrorCode::invalid_topic_exception,
                    "Topic '" + topic.name + "' collides with existing topics: names that differ only in '.' and '_' cannot coexist.");
+            continue;
+        }
+        const auto count = topic.assignment.empty() ? std::int64_t{topic.partitions} : std::ssize(topic.assignment);
+        if (const auto within = budget.take(count); !within) {
+            refuse(within.error().code, within.error().message);
             continue;
         }
         std::uint32_t random[2] = {};
@@ -631,11 +637,12 @@ std::vector<AdminOutcome> Cluster::delete_topics(const std::vector<std::string>&
 
 std::vector<AdminOutcome> Cluster::create_partitions(const std::vector<NewPartitions>& wanted, bool validate_only) {
     std::vector<AdminOutcome> outcomes;
-    for (const auto& each : wanted) outcomes.push_back(create_partitions(each, validate_only));
+    PartitionBudget budget;
+    for (const auto& each : wanted) outcomes.push_back(create_partitions(each, budget, validate_only));
     return outcomes;
 }
 
-AdminOutcome Cluster::create_partitions(const NewPartitions& wanted, bool validate_only) {
+AdminOutcome Cluster::create_partitions(const NewPartitions& wanted, PartitionBudget& budget, bool validate_only) {
     const auto now = image();
     const auto topic = now->share_topic(wanted.topic);
     if (!topic) return failed(ErrorCode::unknown_topic_or_partition, "The topic '" + wanted.topic + "' does not exist.");
@@ -647,6 +654,9 @@ AdminOutcome Cluster::create_partitions(const NewPartitions& wanted, bool valida
         return failed(ErrorCode::invalid_partitions,
                       "Topic currently has " + std::to_string(old_count) + " partitions, which is higher than the requested " +
                           std::to_string(wanted.count) + ".");
+    }
+    if (const auto within = budget.take(wanted.count - old_count); !within) {
+        return failed(within.error().code, within.error().message);
     }
     std::vector<BrokerId> brokers;
     for (const auto& broker : now->brokers) brokers.push_back(broker.id);

@@ -116,7 +116,7 @@ private:
     [[nodiscard]] base::Result<void, std::string> finish_deletions();
     [[nodiscard]] base::Result<void, std::string> open_logs();
     void publish(ClusterImage next);
-    AdminOutcome create_partitions(const NewPartitions& wanted, bool validate_only);
+    AdminOutcome create_partitions(const NewPartitions& wanted, PartitionBudget& budget, bool validate_only);
     AdminOutcome store_config(const std::string& node, const znodes::ConfigEntity& entity,
                               const ConfigMap& configs);
     coordinator::Op state_op(const std::string& topic, base::PartitionIndex index,

@@ -64,6 +64,14 @@ std::string collision_key(std::string_view name) {
     return key;
 }
 
+Result<void, TopicFault> PartitionBudget::take(std::int64_t partitions) {
+    if (partitions > left_) {
+        return Unexpected(TopicFault{ErrorCode::policy_violation, "Excessively large number of partitions per request."});
+    }
+    left_ -= std::max<std::int64_t>(partitions, 0);
+    return {};
+}
+
 Result<Assignment, TopicFault> assign(const NewTopic& topic, const BrokerConfig& config,
                                       const std::vector<BrokerId>& brokers, std::uint32_t start,
                                       std::uint32_t shift) {

@@ -24,6 +24,10 @@ struct NewTopic {
     ConfigMap configs;
 };
 
+// What one request may add, in all its topics, as Apache Kafka 4 has it: metadata for more would
+// be held in memory before anything is refused.
+constexpr std::int32_t partitions_per_request_max = 10'000;
+
 struct TopicFault {
     protocol::ErrorCode code;
     std::string message;  // For the client.
@@ -37,6 +41,15 @@ using Assignment = std::vector<std::vector<base::BrokerId>>;
 
 // "a.b" and "a_b" make the same metric names, so Kafka lets only one of them exist.
 std::string collision_key(std::string_view name);
+
+// Counts what one request adds: POLICY_VIOLATION for the topic that would go beyond the limit.
+class PartitionBudget {
+public:
+    [[nodiscard]] base::Result<void, TopicFault> take(std::int64_t partitions);
+
+private:
+    std::int64_t left_ = partitions_per_request_max;
+};
 
 // Judge counts and assignment of `topic` and say where its replicas go. `brokers` are those
 // that are alive, sorted; `start` and `shift` are random numbers.

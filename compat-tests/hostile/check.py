@@ -84,8 +84,10 @@ class Arena:
         checks.that(not trouble, f"{name}: the control client works", trouble)
         grown = self.broker.rss_bytes() - memory
         checks.that(grown <= 64 * MEGABYTE, f"{name}: memory has not grown by more than 64 MB", f"{grown // MEGABYTE} MB")
-        left = until(lambda: self.broker.descriptors() <= descriptors + 4)
+        left = until(lambda: self.broker.descriptors()[0] <= descriptors[0] + 4)
         checks.that(left, f"{name}: descriptors have returned", f"{self.broker.descriptors()}, before {descriptors}")
+        open_files = self.broker.descriptors()[1]
+        checks.that(open_files <= 1024, f"{name}: open files of logs are bounded", f"{open_files}")
 
 
 def until(condition, seconds=30):
@@ -173,7 +175,6 @@ def h6_foreign(broker):
         "an HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(64),
         "random bytes": b"\x7a" + rng.randbytes(4096),
         "a frame of random bytes": wire.frame(rng.randbytes(500)),
-        "a frame of zeros": wire.frame(bytes(40) + b"\x01"),
         "an unknown API": wire.frame(struct.pack(">hhih", 9999, 0, 1, -1)),
         "a version too new": wire.frame(struct.pack(">hhih", 3, 99, 1, -1)),
         "a negative version": wire.frame(struct.pack(">hhih", 3, -1, 1, -1)),
@@ -184,7 +185,12 @@ def h6_foreign(broker):
             connection.send(data)
             checks.that(connection.is_closed_by_peer(), f"H6: {name} closes the connection without an answer")
     with wire.Connection(broker.port) as connection:
-        connection.send(wire.frame(struct.pack(">hhih", 18, 99, 7, -1)))
+        # Forty zeros are a Produce of nothing that wants no answer, and what follows it is passed over, as by Kafka.
+        connection.send(wire.frame(bytes(40) + b"\x01"))
+        answer = connection.call("ApiVersions", 0)
+        checks.equal(answer["error_code"], 0, "H6: a frame of zeros harms nobody")
+    with wire.Connection(broker.port) as connection:
+        connection.send(wire.frame(struct.pack(">hhihb", 18, 99, 7, -1, 0)))
         answer = connection.answer("ApiVersions", 0)
         checks.equal(answer["error_code"], 35, "H6: an unknown ApiVersions version is answered with v0 and error 35")
 
@@ -446,11 +452,11 @@ def h11_topics(broker):
             checks.equal(answer["topics"][0]["error_code"], expected, f"H11: creating {shown}")
         automatic = connection.call("Metadata", 4, topics=[{"name": "../outside"}], allow_auto_topic_creation=True)
         checks.equal(automatic["topics"][0]["error_code"], 17, "H11: nor is it created by asking for it")
-        for count, expected in ((0, 37), (-5, 37), (2**31 - 1, None)):
+        for count, expected in ((0, 37), (-5, 37), (2**31 - 1, 44)):
             answer = connection.call("CreateTopics", 2, timeout_ms=30000, topics=[
                 {"name": f"counted{count}", "num_partitions": count, "replication_factor": 1}])
             error = answer["topics"][0]["error_code"]
-            checks.that(error == expected if expected else error != 0, f"H11: {count} partitions are refused", str(error))
+            checks.equal(error, expected, f"H11: {count} partitions are refused")
         many_topics = many(100000, 1500)
         for at in range(0, many_topics, 500):
             answer = connection.call("CreateTopics", 2, timeout_ms=60000, topics=[
@@ -512,7 +518,7 @@ def h16_sigterm(broker, control):
     except (OSError, ValueError):
         pass
     waiting.join()
-    code = broker.stop(60)
+    code = broker.process.child.wait(60)    # Not stop(): a second SIGTERM would end it in a hurry.
     checks.that(code in (0, 143), "H16: SIGTERM in the middle of it ends cleanly", f"exit code {code}")
     stopping.set()
     for attacker in attackers:
