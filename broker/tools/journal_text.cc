@@ -77,11 +77,14 @@ Json subscription_json(const wire::Payload& payload) {
     if (!subscription) return base64(payload);
     Json topics = Json::array();
     for (const auto& topic : subscription->topics) topics.push_back(topic.str());
-    return {{"topics", topics},
-            {"userData", base64(subscription->user_data)},
-            {"ownedPartitions", topics_json(subscription->owned_partitions)},
-            {"generationId", subscription->generation_id},
-            {"rackId", text_or_null(subscription->rack_id)}};
+    // What the member's version does not have is not shown.
+    wire::Reader start(std::span<const std::byte>(payload.bytes()));
+    const auto version = start.int16();
+    Json shown = {{"topics", topics}, {"userData", base64(subscription->user_data)}};
+    if (version >= 1) shown["ownedPartitions"] = topics_json(subscription->owned_partitions);
+    if (version >= 2) shown["generationId"] = subscription->generation_id;
+    if (version >= 3) shown["rackId"] = text_or_null(subscription->rack_id);
+    return shown;
 }
 
 Json assignment_json(const wire::Payload& payload) {

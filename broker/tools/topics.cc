@@ -5,6 +5,7 @@
 #include "protocol/schema/api/create_partitions.h"
 #include "protocol/schema/api/create_topics.h"
 #include "protocol/schema/api/delete_topics.h"
+#include "protocol/schema/api/describe_topic_partitions.h"
 #include "protocol/schema/api/list_partition_reassignments.h"
 
 #include <algorithm>
@@ -201,7 +202,43 @@ std::map<base::TopicPartition, Moving> reassignments(Cluster& cluster) {
     return found;
 }
 
-void print_partition(const TopicView& topic, const PartitionView& partition, const Moving* moving) {
+// The eligible leader replicas, as "1,2", and those last known.
+struct Eligible {
+    std::string now = "N/A";
+    std::string last_known = "N/A";
+};
+
+// From brokers that know DescribeTopicPartitions; for the others there is nothing to say.
+std::map<base::TopicPartition, Eligible> eligible_leaders(Cluster& cluster,
+                                                          const std::vector<std::string>& topics) {
+    std::map<base::TopicPartition, Eligible> found;
+    protocol::DescribeTopicPartitionsRequest request;
+    for (const auto& topic : topics) request.topics.emplace_back().name = wire::Text(topic);
+    while (!topics.empty()) {
+        const auto answer =
+            cluster.call<protocol::DescribeTopicPartitionsApi,
+                         protocol::DescribeTopicPartitionsResponse>(cluster.any(), request);
+        if (!answer) break;
+        for (const auto& topic : (*answer)->topics) {
+            for (const auto& partition : topic.partitions) {
+                const auto text = [](const auto& replicas) {
+                    return replicas ? ids(std::vector(replicas->begin(), replicas->end())) : "";
+                };
+                found[{topic.name->str(), partition.partition_index}] = {
+                    text(partition.eligible_leader_replicas), text(partition.last_known_elr)};
+            }
+        }
+        const auto& next = (*answer)->next_cursor;
+        if (!next) break;
+        request.cursor.emplace();
+        request.cursor->topic_name = wire::Text(next->topic_name.str());
+        request.cursor->partition_index = next->partition_index;
+    }
+    return found;
+}
+
+void print_partition(const TopicView& topic, const PartitionView& partition, const Moving* moving,
+                     const Eligible& eligible) {
     std::cout << "\tTopic: " << topic.name << "\tPartition: " << partition.index.value()
               << "\tLeader: ";
     if (partition.leader.value() >= 0) {
@@ -210,7 +247,7 @@ void print_partition(const TopicView& topic, const PartitionView& partition, con
         std::cout << "none";
     }
     std::cout << "\tReplicas: " << ids(partition.replicas) << "\tIsr: " << ids(partition.isr)
-              << "\tElr: N/A\tLastKnownElr: N/A";
+              << "\tElr: " << eligible.now << "\tLastKnownElr: " << eligible.last_known;
     if (moving)
         std::cout << "\tAdding Replicas: " << ids(moving->adding)
                   << "\tRemoving Replicas: " << ids(moving->removing);
@@ -227,6 +264,7 @@ int describe(Cluster& cluster, const Options& options) {
     const auto configs = need(describe_configs(cluster, ResourceType::topic, names, false));
     const auto moving =
         topics.empty() ? std::map<base::TopicPartition, Moving>() : reassignments(cluster);
+    auto eligible = eligible_leaders(cluster, names);
 
     for (const auto& topic : topics) {
         std::string overrides;
@@ -261,7 +299,8 @@ int describe(Cluster& cluster, const Options& options) {
                 (options.has("unavailable-partitions") && partition.leader.value() < 0) ||
                 (options.has("under-min-isr-partitions") && partition.isr.size() < min_isr) ||
                 (options.has("at-min-isr-partitions") && partition.isr.size() == min_isr);
-            if (shown) print_partition(topic, partition, moves);
+            if (shown)
+                print_partition(topic, partition, moves, eligible[{topic.name, partition.index}]);
         }
     }
     return 0;

@@ -5,6 +5,7 @@ may be of another width. Our error sentences are our own, so of errors only what
 """
 
 import hashlib
+import difflib
 import json
 import os
 import pathlib
@@ -52,7 +53,10 @@ def same(title, name, *arguments, compare=lines, **others):
     """Both tools, the same arguments: the same words on standard output, the same exit code."""
     if name == "kafka-consumer-groups":   # its own 5 s are short for a JVM on a busy machine
         arguments = (*arguments, "--timeout", "60000")
-    checks.equal(compare(ours(name, *arguments, **others)[0]), compare(stock(name, *arguments, **others)[0]), title)
+    seen, expected = compare(ours(name, *arguments, **others)[0]), compare(stock(name, *arguments, **others)[0])
+    if seen != expected and isinstance(seen, list):
+        print(*difflib.unified_diff(expected, seen, "Apache Kafka's", "ours", n=0, lineterm=""), sep="\n")
+    checks.equal(seen, expected, title)
 
 
 def topics():
