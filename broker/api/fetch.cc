@@ -5,9 +5,12 @@
 //         else: park on all partitions, read again when woken or when the time is over
 //
 // Records leave as slices of files; clients that speak version 3 or below get them converted.
+// In a session only what is news to the client is kept of a round, so that a Fetch of a
+// thousand idle partitions makes no thousand answers.
 //
 // Rules and their order: facts/kafka.md §3.7, §3.8; down-conversion §1.8.
 
+#include "broker/api/down_convert.h"
 #include "broker/api/endpoint.h"
 #include "broker/api/fetch_sessions.h"
 #include "broker/api/handlers.h"
@@ -31,9 +34,47 @@ using protocol::FetchResponse;
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+using PartitionAnswer = FetchResponse::Topic::Partition;
+
+constexpr std::int32_t first_epoch = 0;   // Asks for a session, and closes the one that is named.
+constexpr std::int32_t final_epoch = -1;  // Asks for none, and closes the one that is named.
+constexpr std::int16_t first_version_by_id = 13;
+
+// What to read: the partitions of a session, or those of the request.
+struct Plan {
+    FetchSessions::Hold session;
+    std::vector<FetchTopic> topics;
+    std::vector<FetchPartition> partitions;
+    bool makes_session = false;
+    ImagePointer image;  // Names of topics that were found by id lie in it.
+
+    template <class Look>
+    void for_each(Look look) {
+        if (session) {
+            for (auto& partition : session->partitions()) look(partition);
+        } else {
+            for (auto& partition : partitions) look(partition);
+        }
+    }
+    std::size_t size() const { return session ? session->size() : partitions.size(); }
+};
+
 // What a round of reading found.
 struct Round {
-    std::vector<PartitionAnswer> answers;  // As the plan's partitions.
+    struct Read {
+        FetchPartition* partition;
+        PartitionAnswer answer;
+    };
+    struct Spot {
+        Partition* partition;
+        Offset bound;  // Where readable records ended.
+    };
+
+    ImagePointer image;         // Holds what `spots` point to.
+    std::vector<Read> reads;    // What is answered, in order.
+    std::vector<Read> refused;  // Likewise, behind them: what nobody tried to read.
+    std::vector<Spot> spots;    // Where to wait for more.
     std::size_t bytes = 0;
     bool must_answer = false;  // An error or a divergence: waiting changes nothing.
 };
@@ -44,7 +85,19 @@ struct Reader {
     const ClusterImage& image;
     BrokerId replica;
     std::size_t bytes_left;
-    bool has_data = false;  // Some partition has given records: the next need not give a whole batch.
+    bool has_data =
+        false;  // Some partition has given records: the next need not give a whole batch.
+
+    // The topic of the partition before: the next one's, as a rule.
+    const FetchTopic* last = nullptr;
+    const TopicImage* topic = nullptr;
+    ErrorCode refusal = ErrorCode::none;
+};
+
+enum class Kind {
+    refused,  // Not read: unknown, or nobody's to see.
+    failed,   // The error is the answer, at once.
+    read,
 };
 
 BrokerId replica_of(const FetchRequest& request, std::int16_t version) noexcept {
@@ -53,148 +106,407 @@ BrokerId replica_of(const FetchRequest& request, std::int16_t version) noexcept 
 
 // An error that a client of this version knows.
 ErrorCode for_version(ErrorCode error, std::int16_t version) noexcept {
-    if (error == ErrorCode::kafka_storage_error && version <= 5) return ErrorCode::not_leader_or_follower;
+    if (error == ErrorCode::kafka_storage_error && version <= 5)
+        return ErrorCode::not_leader_or_follower;
     return error;
 }
 
-void refuse(FetchResponse::Topic::Partition& answer, ErrorCode error, std::int16_t version) {
+Kind fail(PartitionAnswer& answer, ErrorCode error, std::int16_t version) {
     answer.error_code = for_version(error, version);
     answer.high_watermark = Offset(-1);
+    answer.last_stable_offset = Offset(-1);
+    answer.log_start_offset = Offset(-1);
+    answer.aborted_transactions.reset();
+    return Kind::failed;
+}
+
+// As Apache Kafka words it: here the aborted transactions are none, not unknown.
+Kind refuse(PartitionAnswer& answer, ErrorCode error, std::int16_t version) {
+    fail(answer, error, version);
+    answer.aborted_transactions.emplace();
+    return Kind::refused;
 }
 
 // Whether a fetcher with this replica id may read from the partition as a follower does.
 bool is_replica(const PartitionImage& partition, BrokerId replica, const ClusterImage& image) {
-    return replica != image.self && std::ranges::find(partition.replicas, replica) != partition.replicas.end();
+    return replica != image.self &&
+           std::ranges::find(partition.replicas, replica) != partition.replicas.end();
 }
 
-void read_one(Reader& reader, const PlannedPartition& planned, PartitionAnswer& made) {
-    auto& answer = made.answer;
-    const auto version = reader.context.api_version;
-    answer.partition_index = planned.index;
-    if (planned.error != ErrorCode::none) return refuse(answer, planned.error, version);
-
-    const TopicImage* topic = planned.topic_id == base::Uuid{} ? reader.image.find_topic(std::string_view(planned.topic))
-                                                                : reader.image.find_topic(planned.topic_id);
-    const bool by_id = version >= 13;
-    if (!topic) return refuse(answer, by_id ? ErrorCode::unknown_topic_id : ErrorCode::unknown_topic_or_partition, version);
-    if (!reader.context.authorise(Operation::read, ResourceType::topic, topic->name)) {
-        return refuse(answer, ErrorCode::topic_authorization_failed, version);
+void look_up(Reader& reader, const FetchTopic& topic) {
+    reader.last = &topic;
+    reader.topic = nullptr;
+    if (topic.name.empty() && reader.context.api_version >= first_version_by_id) {
+        reader.refusal = ErrorCode::unknown_topic_id;
+    } else if (!reader.context.authorise(Operation::read, ResourceType::topic, topic.name)) {
+        reader.refusal = ErrorCode::topic_authorization_failed;
+    } else {
+        reader.topic = reader.image.find_topic(topic.name);
+        reader.refusal = ErrorCode::unknown_topic_or_partition;
     }
-    const PartitionImage* partition = topic->find(planned.index);
-    if (!partition) return refuse(answer, ErrorCode::unknown_topic_or_partition, version);
-    if (!partition->local) return refuse(answer, partition->why_not_local(reader.image.self), version);
+}
+
+Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& answer,
+              std::vector<Round::Spot>& spots) {
+    const auto version = reader.context.api_version;
+    answer.partition_index = wanted.index;
+    if (reader.last != wanted.topic) look_up(reader, *wanted.topic);
+    const PartitionImage* const partition =
+        reader.topic ? reader.topic->find(wanted.index) : nullptr;
+    if (!partition) return refuse(answer, reader.refusal, version);
+    if (!partition->local)
+        return fail(answer, partition->why_not_local(reader.image.self), version);
+    // A topic of that name, but not the one that was meant: it was deleted and made again.
+    if (version >= first_version_by_id && wanted.topic->id != reader.topic->id) {
+        return fail(answer, ErrorCode::inconsistent_topic_id, version);
+    }
     // A follower that is none of ours gets nothing, and moves nothing (CVE-2018-1288).
     if (reader.replica >= BrokerId(0) && !is_replica(*partition, reader.replica, reader.image)) {
-        return refuse(answer, ErrorCode::not_leader_or_follower, version);
+        return fail(answer, ErrorCode::not_leader_or_follower, version);
     }
 
-    ReadRequest wanted;
-    wanted.from = planned.fetch_offset;
-    wanted.bytes_max = std::min(static_cast<std::size_t>(std::max(planned.bytes_max, 0)), reader.bytes_left);
-    wanted.at_least_one_batch = version >= 3 && !reader.has_data;
-    wanted.committed_only = reader.request.isolation_level == 1;
-    wanted.current_leader_epoch = planned.current_leader_epoch;
-    wanted.last_fetched_epoch = planned.last_fetched_epoch;
-    auto read = partition->local->read(wanted);
+    ReadRequest request;
+    request.from = wanted.fetch_offset;
+    request.bytes_max =
+        std::min(static_cast<std::size_t>(std::max(wanted.bytes_max, 0)), reader.bytes_left);
+    request.at_least_one_batch = version >= 3 && !reader.has_data;
+    request.committed_only = reader.request.isolation_level == 1;
+    request.current_leader_epoch = wanted.current_leader_epoch;
+    request.last_fetched_epoch = wanted.last_fetched_epoch;
+    auto read = partition->local->read(request);
+    if (read.error != ErrorCode::none) {
+        fail(answer, read.error, version);
+        if (read.error != ErrorCode::not_leader_or_follower &&
+            read.error != ErrorCode::fenced_leader_epoch)
+            return Kind::failed;
+        answer.current_leader.leader_id = partition->leader;
+        answer.current_leader.leader_epoch = partition->leader_epoch;
+        return Kind::failed;
+    }
     answer.high_watermark = read.positions.high_watermark;
     answer.last_stable_offset = read.positions.last_stable;
     answer.log_start_offset = read.positions.log_start;
-    if (read.error != ErrorCode::none) {
-        refuse(answer, read.error, version);
-        if (read.error != ErrorCode::not_leader_or_follower && read.error != ErrorCode::fenced_leader_epoch) return;
-        answer.current_leader.leader_id = partition->leader;
-        answer.current_leader.leader_epoch = partition->leader_epoch;
-        return;
-    }
+    answer.aborted_transactions.reset();
     if (read.diverging) {
         answer.diverging_epoch.epoch = read.diverging->epoch;
         answer.diverging_epoch.end_offset = read.diverging->end;
-        made.has_diverged = true;
-        return;
+        return Kind::failed;
     }
-    made.bound = wanted.committed_only ? read.positions.last_stable : read.positions.high_watermark;
-    made.local = partition->local;
-    if (wanted.committed_only) {
-        answer.aborted_transactions.emplace();
-        for (const auto& aborted : read.data.aborted) {
-            answer.aborted_transactions->push_back({aborted.producer, aborted.first});
-        }
+    if (version < 10 && reader.topic->config->compression() == CompressionType::zstd &&
+        read.data.size() > 0) {
+        return fail(answer, ErrorCode::unsupported_compression_type, version);
     }
-    if (read.data.size() == 0) return;
+    spots.push_back({partition->local.get(), request.committed_only
+                                                 ? read.positions.last_stable
+                                                 : read.positions.high_watermark});
+    if (request.committed_only) {
+        auto& aborted = answer.aborted_transactions.emplace();
+        for (const auto& each : read.data.aborted) aborted.push_back({each.producer, each.first});
+    }
+    if (read.data.size() == 0) return Kind::read;
     if (version <= 3) {
-        convert_down(read.data, *topic->config, planned.fetch_offset, version, answer);
-    } else if (version < 10 && topic->config->compression() == CompressionType::zstd) {
-        refuse(answer, ErrorCode::unsupported_compression_type, version);
-        return;
-    } else if (!(version >= 3 && read.data.first_batch_is_cut)) {
+        auto converted =
+            down_convert(read.data, *reader.topic->config, wanted.fetch_offset, version);
+        if (!converted) return fail(answer, converted.error(), version);
+        answer.records = std::move(*converted);
+    } else if (!read.data.first_batch_is_cut) {
         answer.records = read.data.payload();
     }
     const std::size_t size = answer.records.size();
     reader.has_data = reader.has_data || size > 0;
     reader.bytes_left -= std::min(reader.bytes_left, size);
+    return Kind::read;
 }
 
-Round read_all(const RequestContext& context, const FetchRequest& request, const FetchPlan& plan) {
-    const auto image = context.image();
-    const auto allowed = static_cast<std::size_t>(
-        std::max(0, std::min(request.max_bytes, static_cast<std::int32_t>(image->config->fetch_max_bytes))));
-    Reader reader{context, request, *image, replica_of(request, context.api_version), allowed};
+std::size_t bytes_max(const FetchRequest& request, const ClusterImage& image,
+                      BrokerId replica) noexcept {
+    // What a replica reads is bounded by its own configuration alone.
+    const auto ours = replica >= BrokerId(0)
+                          ? request.max_bytes
+                          : static_cast<std::int32_t>(image.config->fetch_max_bytes);
+    return static_cast<std::size_t>(std::max(0, std::min(request.max_bytes, ours)));
+}
+
+Round read_all(const RequestContext& context, const FetchRequest& request, Plan& plan) {
     Round round;
-    round.answers.resize(plan.partitions.size());
-    for (std::size_t i = 0; i < plan.partitions.size(); ++i) {
-        auto& made = round.answers[i];
-        read_one(reader, plan.partitions[i], made);
-        round.bytes += made.answer.records.size();
-        round.must_answer |= made.answer.error_code != ErrorCode::none || made.has_diverged;
-    }
+    round.image = context.image();
+    const auto replica = replica_of(request, context.api_version);
+    Reader reader{context, request, *round.image, replica,
+                  bytes_max(request, *round.image, replica)};
+    if (!plan.session) round.reads.reserve(plan.size());
+    round.spots.reserve(plan.size());
+    PartitionAnswer answer;
+    plan.for_each([&](FetchPartition& partition) {
+        // Its topic was made since it was asked for.
+        if (plan.session && partition.topic->name.empty() &&
+            context.api_version >= first_version_by_id) {
+            const TopicImage* const known = round.image->find_topic(partition.topic->id);
+            if (known) plan.session->name(partition, known->name);
+        }
+        const Kind kind = read_one(reader, partition, answer, round.spots);
+        round.bytes += answer.records.size();
+        round.must_answer |= kind == Kind::failed;
+        if (plan.session && !partition.is_news(answer)) return;
+        (kind == Kind::refused ? round.refused : round.reads)
+            .push_back({&partition, std::exchange(answer, {})});
+    });
     return round;
 }
 
-bool is_enough(const FetchRequest& request, const FetchPlan& plan, const Round& round) noexcept {
-    return round.must_answer || plan.partitions.empty() || request.max_wait_ms <= 0 ||
-           round.bytes >= static_cast<std::size_t>(std::max(request.min_bytes, 0));
+bool is_enough(const FetchRequest& request, const Round& round) noexcept {
+    const auto bytes_min = std::min(static_cast<std::size_t>(std::max(request.min_bytes, 0)),
+                                    bytes_max(request, *round.image, BrokerId(-1)));
+    return round.must_answer || round.spots.empty() || request.max_wait_ms <= 0 ||
+           round.bytes >= bytes_min;
 }
 
-asio::awaitable<FetchResponse> answer_later(RequestContext context, FetchRequest request, FetchPlan plan, Round round) {
-    using Clock = std::chrono::steady_clock;
+// ---- Plans -------------------------------------------------------------------------------
+
+// Of a partition that is asked for several times, the last counts, in the place of the first.
+void drop_repetitions(std::vector<FetchPartition>& partitions) {
+    if (partitions.size() < 2) return;
+    const auto key = [](const FetchPartition* each) {
+        return std::tuple(each->topic->name, each->topic->id, each->index);
+    };
+    std::vector<FetchPartition*> sorted;
+    sorted.reserve(partitions.size());
+    for (auto& each : partitions) sorted.push_back(&each);
+    std::ranges::stable_sort(sorted, {}, key);
+    bool repeats = false;
+    FetchPartition* first = sorted.front();
+    for (std::size_t i = 1; i < sorted.size(); ++i) {
+        if (key(sorted[i]) != key(first)) {
+            first = sorted[i];
+            continue;
+        }
+        *first = *sorted[i];
+        sorted[i]->topic = nullptr;
+        repeats = true;
+    }
+    if (repeats)
+        std::erase_if(partitions, [](const FetchPartition& each) { return each.topic == nullptr; });
+}
+
+// Look at each topic of a list with the name it has, which is empty for an id nobody knows.
+template <class Topics, class Look>
+void for_each_topic(const RequestContext& context, const ClusterImage& image, const Topics& topics,
+                    Look look) {
+    for (const auto& topic : topics) {
+        std::string_view name = topic.topic.view();
+        if (context.api_version >= first_version_by_id) {
+            const TopicImage* const known = image.find_topic(topic.topic_id);
+            name = known ? std::string_view(known->name) : std::string_view();
+        }
+        look(topic, name);
+    }
+}
+
+void take_partitions(const RequestContext& context, const FetchRequest& request, Plan& plan) {
+    std::size_t count = 0;
+    for (const auto& topic : request.topics) count += topic.partitions.size();
+    plan.topics.reserve(request.topics.size());
+    plan.partitions.reserve(count);
+    for_each_topic(context, *plan.image, request.topics,
+                   [&](const auto& topic, std::string_view name) {
+                       const auto& view = plan.topics.emplace_back(name, topic.topic_id);
+                       for (const auto& asked : topic.partitions) {
+                           auto& partition = plan.partitions.emplace_back();
+                           partition.topic = &view;
+                           partition.index = asked.partition;
+                           partition.ask(asked);
+                       }
+                   });
+    drop_repetitions(plan.partitions);
+}
+
+// Bring the session up to what its client asks for now.
+ErrorCode update_session(const RequestContext& context, const FetchRequest& request, Plan& plan) {
+    auto& sessions = context.services.fetch_sessions;
+    auto& session = *plan.session;
+    if (!request.topics.empty()) {
+        std::size_t bytes = 0;
+        for_each_topic(context, *plan.image, request.topics,
+                       [&](const auto& topic, std::string_view name) {
+                           bytes += FetchSession::cost(name.size(), topic.partitions.size());
+                       });
+        if (!sessions.has_room(bytes)) {
+            // As if it had been evicted: its client goes on with full requests.
+            sessions.close(session.id());
+            return ErrorCode::fetch_session_id_not_found;
+        }
+        for_each_topic(context, *plan.image, request.topics,
+                       [&](const auto& topic, std::string_view name) {
+                           for (const auto& asked : topic.partitions)
+                               session.set(name, topic.topic_id, asked);
+                       });
+    }
+    for_each_topic(context, *plan.image, request.forgotten_topics_data,
+                   [&](const auto& topic, std::string_view name) {
+                       for (const auto index : topic.partitions)
+                           session.forget(name, topic.topic_id, index);
+                   });
+    if (request.topics.empty() && request.forgotten_topics_data.empty() && !session.empty())
+        return ErrorCode::none;
+    const bool is_over = session.empty();
+    sessions.settle(session);
+    if (is_over) {
+        plan.session.release();
+        take_partitions(context, request, plan);
+    }
+    return ErrorCode::none;
+}
+
+// ---- Answers -----------------------------------------------------------------------------
+
+FetchResponse refusal(ErrorCode error) {
+    FetchResponse response;
+    response.error_code = error;
+    return response;
+}
+
+std::int32_t new_session(const RequestContext& context, const FetchRequest& request,
+                         const Round& round) {
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+    const FetchTopic* last = nullptr;
+    const auto all = {&round.reads, &round.refused};
+    for (const auto* reads : all) {
+        for (const auto& read : *reads) {
+            if (read.partition->topic != last)
+                bytes += FetchSession::cost(read.partition->topic->name.size(), 0);
+            last = read.partition->topic;
+        }
+        count += reads->size();
+    }
+    bytes += FetchSession::cost(0, count);
+    return context.services.fetch_sessions.create(
+        count, bytes, context.api_version >= first_version_by_id,
+        replica_of(request, context.api_version) >= BrokerId(0), [&](FetchSession& session) {
+            for (const auto* reads : all) {
+                for (const auto& read : *reads) session.add(*read.partition).told(read.answer);
+            }
+        });
+}
+
+FetchResponse answer(const RequestContext& context, const FetchRequest& request, Plan& plan,
+                     Round round) {
+    FetchResponse response;
+    if (plan.makes_session) response.session_id = new_session(context, request, round);
+    if (plan.session) response.session_id = plan.session->id();
+    std::size_t bytes = 0;
+    const FetchTopic* last = nullptr;
+    for (auto* reads : {&round.reads, &round.refused}) {
+        for (auto& read : *reads) {
+            bytes += read.answer.records.size();
+            const FetchTopic* const topic = read.partition->topic;
+            if (plan.session) {
+                read.partition->told(read.answer);
+                if (read.answer.records.size() > 0) plan.session->move_to_end(*read.partition);
+            }
+            if (topic != last) {
+                auto& named = response.responses.emplace_back();
+                named.topic_id = topic->id;
+                if (context.api_version < first_version_by_id)
+                    named.topic = wire::Text(topic->name);
+                last = topic;
+            }
+            response.responses.back().partitions.push_back(std::move(read.answer));
+        }
+    }
+    response.throttle_time_ms = context.throttle(bytes);
+    return response;
+}
+
+// Takes a waiter off its partitions again, however the wait ends.
+struct Unpark {
+    std::shared_ptr<FetchWaiter> waiter;
+    std::span<const Round::Spot> spots;
+    std::size_t parked = 0;
+
+    Unpark(std::shared_ptr<FetchWaiter> who, std::span<const Round::Spot> where)
+        : waiter(std::move(who)), spots(where) {}
+    Unpark(const Unpark&) = delete;
+    Unpark& operator=(const Unpark&) = delete;
+    ~Unpark() {
+        for (const auto& spot : spots.first(parked)) spot.partition->unpark(waiter);
+    }
+
+    // False when something is there already.
+    bool park(bool committed_only) {
+        for (; parked < spots.size(); ++parked) {
+            if (!spots[parked].partition->park(waiter, spots[parked].bound, committed_only))
+                return false;
+        }
+        return true;
+    }
+};
+
+asio::awaitable<FetchResponse> answer_later(RequestContext context, FetchRequest request, Plan plan,
+                                            Round round) {
     const auto deadline = Clock::now() + std::chrono::milliseconds(request.max_wait_ms);
-    while (!is_enough(request, plan, round) && Clock::now() < deadline) {
+    while (!is_enough(request, round) && Clock::now() < deadline) {
         const auto alarm = std::make_shared<asio::steady_timer>(context.executor, deadline);
         // Posted to this thread, so that it comes after the wait has begun.
-        const auto wake = [alarm] { asio::post(alarm->get_executor(), [alarm] { alarm->cancel(); }); };
-        const auto waiter = std::make_shared<FetchWaiter>(
-            std::max<std::int64_t>(1, request.min_bytes - static_cast<std::int64_t>(round.bytes)), wake);
-        bool moved = false;
-        std::vector<std::shared_ptr<Partition>> parked;
-        for (const auto& made : round.answers) {
-            if (!made.local) continue;
-            if (!made.local->park(waiter, made.bound, request.isolation_level == 1)) {
-                moved = true;
-                break;
+        const auto wake = [alarm] {
+            asio::post(alarm->get_executor(), [alarm] { alarm->cancel(); });
+        };
+        const auto bytes_wanted =
+            std::max<std::int64_t>(1, request.min_bytes - static_cast<std::int64_t>(round.bytes));
+        {
+            Unpark waiting(std::make_shared<FetchWaiter>(bytes_wanted, wake), round.spots);
+            if (waiting.park(request.isolation_level == 1)) {
+                co_await alarm->async_wait(asio::as_tuple(asio::use_awaitable));
             }
-            parked.push_back(made.local);
         }
-        const Unpark unpark{waiter, std::move(parked)};
-        if (!moved) co_await alarm->async_wait(asio::as_tuple(asio::use_awaitable));
         round = read_all(context, request, plan);
     }
-    co_return context.services.fetch_sessions.answer(context, plan, std::move(round.answers));
+    co_return answer(context, request, plan, std::move(round));
+}
+
+// Its turn in the session comes when the Fetches before it are answered.
+asio::awaitable<FetchResponse> answer_in_turn(RequestContext context, FetchRequest request,
+                                              Plan plan) {
+    const auto alarm = std::make_shared<asio::steady_timer>(context.executor,
+                                                            asio::steady_timer::time_point::max());
+    const auto wake = [alarm] { asio::post(alarm->get_executor(), [alarm] { alarm->cancel(); }); };
+    if (plan.session.wake_when_granted(wake)) {
+        while (!plan.session.is_granted())
+            co_await alarm->async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    plan.image = context.image();
+    // Closed by one before it.
+    if (!plan.session.is_open()) co_return refusal(ErrorCode::fetch_session_id_not_found);
+    if (const auto error = update_session(context, request, plan); error != ErrorCode::none)
+        co_return refusal(error);
+    Round round = read_all(context, request, plan);
+    co_return co_await answer_later(std::move(context), std::move(request), std::move(plan),
+                                    std::move(round));
 }
 
 }  // namespace
 
 Answer<FetchResponse> handle(RequestContext& context, FetchRequest request) {
-    auto plan = context.services.fetch_sessions.plan(context, request);
-    if (plan.error != ErrorCode::none) {
-        FetchResponse response;
-        response.error_code = plan.error;
-        return response;
+    auto& sessions = context.services.fetch_sessions;
+    Plan plan;
+    plan.image = context.image();
+    if (request.session_epoch == first_epoch || request.session_epoch == final_epoch) {
+        if (request.session_id != 0) sessions.close(request.session_id);
+        plan.makes_session = request.session_epoch == first_epoch && context.api_version >= 7;
+        take_partitions(context, request, plan);
+    } else {
+        auto held = sessions.enter(request.session_id, request.session_epoch,
+                                   context.api_version >= first_version_by_id);
+        if (!held) return refusal(held.error());
+        plan.session = std::move(*held);
+        if (!plan.session.is_granted())
+            return answer_in_turn(context, std::move(request), std::move(plan));
+        if (const auto error = update_session(context, request, plan); error != ErrorCode::none)
+            return refusal(error);
     }
     Round round = read_all(context, request, plan);
-    if (!is_enough(request, plan, round)) {
+    if (!is_enough(request, round))
         return answer_later(context, std::move(request), std::move(plan), std::move(round));
-    }
-    return context.services.fetch_sessions.answer(context, plan, std::move(round.answers));
+    return answer(context, request, plan, std::move(round));
 }
 
 }  // namespace broker

@@ -44,6 +44,7 @@ Server::Server(std::shared_ptr<const BrokerConfig> config, std::unique_ptr<Clust
     : config_(std::move(config)),
       disk_(std::move(disk)),
       cluster_(std::move(cluster)),
+      fetch_sessions_({config_->max_incremental_fetch_session_cache_slots, monotonic_ms, random_bytes}),
       producer_ids_(*cluster_),
       groups_(*cluster_, *disk_, {wall_ms, monotonic_ms, random_bytes}),
       services_{*cluster_, authorizer_, quotas_, fetch_sessions_, groups_, producer_ids_, *disk_},

@@ -111,6 +111,8 @@ public:
     broker::Cluster& cluster() { return *cluster_; }
     broker::Services& services() { return *services_; }
 
+    std::size_t fetch_session_bytes = broker::FetchSessions::Settings().bytes_max;  // From the next restart on.
+
 private:
     template <class Response>
     struct Type {
@@ -152,8 +154,10 @@ private:
         REQUIRE_MESSAGE(cluster, (cluster ? std::string() : cluster.error()));
         cluster_ = std::move(*cluster);
         producer_ids_ = std::make_unique<broker::ProducerIds>(*cluster_);
+        fetch_sessions_ = std::make_unique<broker::FetchSessions>(broker::FetchSessions::Settings{
+            loaded.config->max_incremental_fetch_session_cache_slots, monotonic_ms, random, fetch_session_bytes});
         groups_ = std::make_unique<broker::GroupCoordinator>(*cluster_, *disk_, broker::GroupCoordinator::Settings{wall_ms, monotonic_ms, random});
-        services_.reset(new broker::Services{*cluster_, authorizer_, quotas_, fetch_sessions_, *groups_, *producer_ids_, *disk_});
+        services_.reset(new broker::Services{*cluster_, authorizer_, quotas_, *fetch_sessions_, *groups_, *producer_ids_, *disk_});
         const auto registered = cluster_->register_broker({{"PLAINTEXT", "127.0.0.1", 9092}});
         REQUIRE_MESSAGE(registered, (registered ? std::string() : registered.error()));
         groups_->start();
@@ -170,6 +174,7 @@ private:
         io_.reset();  // What still waits on it refers to what follows.
         services_.reset();
         groups_.reset();
+        fetch_sessions_.reset();
         producer_ids_.reset();
         cluster_.reset();
         disk_.reset();
@@ -180,7 +185,7 @@ private:
     broker::Session session_;
     broker::Authorizer authorizer_;
     broker::Quotas quotas_;
-    broker::FetchSessions fetch_sessions_;
+    std::unique_ptr<broker::FetchSessions> fetch_sessions_;
     std::unique_ptr<boost::asio::io_context> io_;
     std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> guard_;
     std::unique_ptr<boost::asio::thread_pool> disk_;
