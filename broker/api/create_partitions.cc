@@ -14,16 +14,20 @@ using protocol::ErrorCode;
 
 namespace {
 
-boost::asio::awaitable<CreatePartitionsResponse> create(RequestContext context, CreatePartitionsRequest request) {
+boost::asio::awaitable<CreatePartitionsResponse> create(RequestContext context,
+                                                        CreatePartitionsRequest request) {
     CreatePartitionsResponse response;
     std::map<std::string_view, int> names;
     for (const auto& topic : request.topics) ++names[topic.name.view()];
     std::vector<NewPartitions> wanted;
     std::vector<std::size_t> places;
     for (const auto& topic : request.topics) {
+        int& times = names[topic.name.view()];
+        if (times == 0) continue;  // Refused already: one answer is enough.
         auto& answer = response.results.emplace_back();
         answer.name = topic.name;
-        if (names[topic.name.view()] > 1) {
+        if (times > 1) {
+            times = 0;
             answer.error_code = ErrorCode::invalid_request;
             answer.error_message = wire::Text("Duplicate topic in request.");
             continue;
@@ -38,7 +42,8 @@ boost::asio::awaitable<CreatePartitionsResponse> create(RequestContext context, 
         made.count = topic.count;
         if (topic.assignments) {
             made.assignments.emplace();
-            for (const auto& each : *topic.assignments) made.assignments->push_back(each.broker_ids);
+            for (const auto& each : *topic.assignments)
+                made.assignments->push_back(each.broker_ids);
         }
         places.push_back(response.results.size() - 1);
         wanted.push_back(std::move(made));
@@ -49,7 +54,8 @@ boost::asio::awaitable<CreatePartitionsResponse> create(RequestContext context, 
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
         auto& answer = response.results[places[i]];
         answer.error_code = outcomes[i].error;
-        if (outcomes[i].error != ErrorCode::none) answer.error_message = wire::Text(outcomes[i].message);
+        if (outcomes[i].error != ErrorCode::none)
+            answer.error_message = wire::Text(outcomes[i].message);
     }
     response.throttle_time_ms = context.throttle(0);
     co_return response;

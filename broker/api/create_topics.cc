@@ -15,32 +15,25 @@ using protocol::ErrorCode;
 namespace {
 
 // What is wrong with an item before the controller sees it; none when nothing is.
-AdminOutcome judge(const RequestContext& context, const CreateTopicsRequest::Topic& topic, bool is_twice) {
+AdminOutcome judge(const RequestContext& context, const CreateTopicsRequest::Topic& topic,
+                   bool is_twice) {
     if (is_twice) return {ErrorCode::invalid_request, "Duplicate topic name."};
-    const bool may = context.authorise(Operation::create, ResourceType::cluster, cluster_resource) ||
-                     context.authorise(Operation::create, ResourceType::topic, topic.name);
+    const bool may =
+        context.authorise(Operation::create, ResourceType::cluster, cluster_resource) ||
+        context.authorise(Operation::create, ResourceType::topic, topic.name);
     if (!may) return {ErrorCode::topic_authorization_failed, "Authorization failed."};
-    std::map<std::string_view, int> names;
     for (const auto& config : topic.configs) {
         if (!config.value) {
-            return {ErrorCode::invalid_request, "Null value not supported for topic configs: " + config.name.str()};
-        }
-        if (++names[config.name.view()] > 1) {
-            return {ErrorCode::invalid_request, "Duplicate topic config: " + config.name.str()};
+            return {ErrorCode::invalid_config,
+                    "Null value not supported for topic configs: " + config.name.str()};
         }
     }
     std::map<base::PartitionIndex, int> partitions;
     for (const auto& assignment : topic.assignments) {
         if (++partitions[assignment.partition_index] > 1) {
             return {ErrorCode::invalid_replica_assignment,
-                    "Partition " + std::to_string(assignment.partition_index.value()) + " is assigned twice."};
-        }
-    }
-    // Defaults by -1 exist since version 4.
-    if (context.api_version < 4 && topic.assignments.empty()) {
-        if (topic.num_partitions == -1) return {ErrorCode::invalid_partitions, "Number of partitions must be larger than 0."};
-        if (topic.replication_factor == -1) {
-            return {ErrorCode::invalid_replication_factor, "Replication factor must be larger than 0."};
+                    "Partition " + std::to_string(assignment.partition_index.value()) +
+                        " is assigned twice."};
         }
     }
     return {};
@@ -51,12 +44,16 @@ NewTopic wanted(const CreateTopicsRequest::Topic& topic) {
     made.name = topic.name.str();
     made.partitions = topic.num_partitions;
     made.replication_factor = topic.replication_factor;
-    for (const auto& each : topic.assignments) made.assignment.emplace(each.partition_index, each.broker_ids);
-    for (const auto& each : topic.configs) made.configs.emplace(each.name.str(), each.value->str());
+    for (const auto& each : topic.assignments)
+        made.assignment.emplace(each.partition_index, each.broker_ids);
+    // Who names a key twice gets the later value.
+    for (const auto& each : topic.configs)
+        made.configs.insert_or_assign(each.name.str(), each.value->str());
     return made;
 }
 
-void describe(const RequestContext& context, const CreatedTopic& created, CreateTopicsResponse::Topic& answer) {
+void describe(const RequestContext& context, const CreatedTopic& created,
+              CreateTopicsResponse::Topic& answer) {
     answer.topic_id = created.id;
     if (!context.authorise(Operation::describe_configs, ResourceType::topic, answer.name)) {
         answer.topic_config_error_code = ErrorCode::topic_authorization_failed;
@@ -75,7 +72,8 @@ void describe(const RequestContext& context, const CreatedTopic& created, Create
     }
 }
 
-boost::asio::awaitable<CreateTopicsResponse> create(RequestContext context, CreateTopicsRequest request) {
+boost::asio::awaitable<CreateTopicsResponse> create(RequestContext context,
+                                                    CreateTopicsRequest request) {
     CreateTopicsResponse response;
     std::map<std::string_view, int> names;
     for (const auto& topic : request.topics) ++names[topic.name.view()];
@@ -84,6 +82,7 @@ boost::asio::awaitable<CreateTopicsResponse> create(RequestContext context, Crea
     for (const auto& topic : request.topics) {
         auto& answer = response.topics.emplace_back();
         answer.name = topic.name;
+        answer.error_message.reset();
         const auto outcome = judge(context, topic, names[topic.name.view()] > 1);
         answer.error_code = outcome.error;
         if (outcome.error != ErrorCode::none) {

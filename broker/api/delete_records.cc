@@ -4,6 +4,9 @@
 
 #include "broker/api/handlers.h"
 
+#include <algorithm>
+#include <set>
+
 namespace broker {
 
 using base::Offset;
@@ -11,10 +14,25 @@ using protocol::DeleteRecordsRequest;
 using protocol::DeleteRecordsResponse;
 using protocol::ErrorCode;
 
+namespace {
+
+// Of a partition that is named twice the last wish counts.
+void keep_last(std::vector<DeleteRecordsRequest::Topic::Partition>& partitions) {
+    std::set<base::PartitionIndex> seen;
+    std::ranges::reverse(partitions);
+    std::erase_if(partitions,
+                  [&](const auto& one) { return !seen.insert(one.partition_index).second; });
+    std::ranges::reverse(partitions);
+}
+
+}  // namespace
+
 Answer<DeleteRecordsResponse> handle(RequestContext& context, DeleteRecordsRequest request) {
     const auto image = context.image();
     DeleteRecordsResponse response;
-    for (const auto& topic : request.topics) {
+    for (auto& topic : request.topics) {
+        keep_last(topic.partitions);
+        if (topic.partitions.empty()) continue;
         auto& topic_answer = response.topics.emplace_back();
         topic_answer.name = topic.name;
         const bool may = context.authorise(Operation::remove, ResourceType::topic, topic.name);
@@ -26,6 +44,8 @@ Answer<DeleteRecordsResponse> handle(RequestContext& context, DeleteRecordsReque
             const PartitionImage* partition = known ? known->find(asked.partition_index) : nullptr;
             if (!may) {
                 answer.error_code = ErrorCode::topic_authorization_failed;
+            } else if (is_internal_topic(topic.name)) {
+                answer.error_code = ErrorCode::invalid_topic_exception;
             } else if (!partition) {
                 answer.error_code = ErrorCode::unknown_topic_or_partition;
             } else if (!partition->local) {

@@ -6,7 +6,9 @@
 #include "broker/groups/group_coordinator.h"
 
 #include <map>
+#include <optional>
 #include <set>
+#include <utility>
 
 namespace broker {
 
@@ -22,57 +24,88 @@ void refuse(DeleteTopicsResponse::Topic& answer, ErrorCode error, std::string me
 }
 
 // Fill name and id of the answer from the request, and judge it.
-void resolve(const RequestContext& context, const ClusterImage& image, DeleteTopicsResponse::Topic& answer) {
+void resolve(const RequestContext& context, const ClusterImage& image,
+             DeleteTopicsResponse::Topic& answer) {
     if (!image.config->delete_topic_enable) {
-        return refuse(answer, context.api_version < 3 ? ErrorCode::invalid_request : ErrorCode::topic_deletion_disabled,
+        return refuse(answer,
+                      context.api_version < 3 ? ErrorCode::invalid_request
+                                              : ErrorCode::topic_deletion_disabled,
                       "Topic deletion is disabled.");
     }
     const bool by_id = !answer.name;
-    const TopicImage* known = by_id ? image.find_topic(answer.topic_id) : image.find_topic(answer.name->view());
-    if (by_id && known && context.authorise(Operation::describe, ResourceType::topic, known->name)) {
+    const TopicImage* known =
+        by_id ? image.find_topic(answer.topic_id) : image.find_topic(answer.name->view());
+    if (by_id && known &&
+        context.authorise(Operation::describe, ResourceType::topic, known->name)) {
         answer.name = wire::Text(known->name);
     }
     if (known && !context.authorise(Operation::remove, ResourceType::topic, known->name)) {
         return refuse(answer, ErrorCode::topic_authorization_failed, "Topic authorization failed.");
     }
     if (!known) {
-        return by_id ? refuse(answer, ErrorCode::unknown_topic_id, "This server does not host this topic ID.")
-                     : refuse(answer, ErrorCode::unknown_topic_or_partition, "This server does not host this topic-partition.");
+        return by_id ? refuse(answer, ErrorCode::unknown_topic_id,
+                              "This server does not host this topic ID.")
+                     : refuse(answer, ErrorCode::unknown_topic_or_partition,
+                              "This server does not host this topic-partition.");
     }
     answer.topic_id = known->id;
 }
 
-boost::asio::awaitable<DeleteTopicsResponse> remove(RequestContext context, DeleteTopicsRequest request) {
+// What is asked for, each once; what is asked for twice is refused.
+std::vector<DeleteTopicsResponse::Topic> each_once(const DeleteTopicsRequest& request) {
+    std::vector<DeleteTopicsResponse::Topic> asked;
+    std::map<std::pair<std::optional<std::string>, base::Uuid>, std::size_t> places;
+    const auto add = [&](const std::optional<wire::Text>& name, base::Uuid id) {
+        const auto [place, is_new] = places.try_emplace(
+            {name ? std::optional(name->str()) : std::nullopt, id}, asked.size());
+        if (!is_new)
+            return refuse(asked[place->second], ErrorCode::invalid_request,
+                          "This topic is given twice.");
+        auto& topic = asked.emplace_back();
+        topic.name = name;
+        topic.topic_id = id;
+        if (name.has_value() == (id != base::Uuid{})) {
+            refuse(topic, ErrorCode::invalid_request,
+                   "A topic is given either by its name or by its id.");
+        }
+    };
+    for (const auto& name : request.topic_names) add(name, {});
+    for (const auto& topic : request.topics) add(topic.name, topic.topic_id);
+    return asked;
+}
+
+// The answers, with the names of topics to delete. A topic given by its name and by its id is
+// refused once.
+std::vector<DeleteTopicsResponse::Topic> judged(const RequestContext& context,
+                                                const DeleteTopicsRequest& request) {
     const auto image = context.image();
+    std::vector<DeleteTopicsResponse::Topic> answers;
+    std::map<std::string, std::size_t> places;
+    for (auto& topic : each_once(request)) {
+        if (topic.error_code == ErrorCode::none) resolve(context, *image, topic);
+        if (topic.error_code == ErrorCode::none) {
+            const auto [place, is_new] = places.try_emplace(topic.name->str(), answers.size());
+            if (!is_new) {
+                refuse(answers[place->second], ErrorCode::invalid_request,
+                       "This topic is given by its name and by its id.");
+                continue;
+            }
+        }
+        answers.push_back(std::move(topic));
+    }
+    return answers;
+}
+
+boost::asio::awaitable<DeleteTopicsResponse> remove(RequestContext context,
+                                                    DeleteTopicsRequest request) {
     DeleteTopicsResponse response;
-    std::map<std::string_view, int> names;
-    std::map<base::Uuid, int> ids;
-    for (const auto& name : request.topic_names) {
-        response.responses.emplace_back().name = name;
-        ++names[name.view()];
-    }
-    for (const auto& topic : request.topics) {
-        auto& answer = response.responses.emplace_back();
-        answer.name = topic.name;
-        answer.topic_id = topic.topic_id;
-        topic.name ? ++names[topic.name->view()] : ++ids[topic.topic_id];
-    }
+    response.responses = judged(context, request);
     std::vector<std::string> topics;
     std::vector<std::size_t> places;
     for (std::size_t i = 0; i < response.responses.size(); ++i) {
-        auto& answer = response.responses[i];
-        const bool both = answer.name && answer.topic_id != base::Uuid{};
-        const bool twice = answer.name ? names[answer.name->view()] > 1 : ids[answer.topic_id] > 1;
-        if (both) {
-            refuse(answer, ErrorCode::invalid_request, "You may not specify both topic name and topic id.");
-        } else if (twice) {
-            refuse(answer, ErrorCode::invalid_request, answer.name ? "Duplicate topic name." : "Duplicate topic id.");
-        } else {
-            resolve(context, *image, answer);
-        }
-        if (answer.error_code != ErrorCode::none) continue;
+        if (response.responses[i].error_code != ErrorCode::none) continue;
         places.push_back(i);
-        topics.push_back(answer.name->str());
+        topics.push_back(response.responses[i].name->str());
     }
     auto& cluster = context.services.cluster;
     auto work = [&] { return cluster.delete_topics(topics); };

@@ -145,7 +145,8 @@ DescribeConfigsResponse all_refused(const DescribeConfigsRequest& request) {
     for (const Asked& asked : request.resources) {
         auto& result = response.results.emplace_back();
         result.error_code = ErrorCode::invalid_request;
-        result.error_message.reset();
+        result.error_message =
+            wire::Text("a resource of this request is of a type that has no configurations");
         result.resource_type = asked.resource_type;
         result.resource_name = asked.resource_name;
     }

@@ -19,8 +19,6 @@ base::Unexpected<AlterFault> refused(Kind kind, std::string message) {
 std::optional<AlterFault> first_fault(std::span<const Alteration> wanted) {
     std::set<std::string_view> names;
     for (const Alteration& one : wanted) {
-        if (one.name.empty())
-            return AlterFault{Kind::invalid_request, "a configuration without a name"};
         if (!names.insert(one.name).second) {
             return AlterFault{Kind::invalid_request, one.name + " stands twice in one request"};
         }

@@ -25,6 +25,8 @@ std::string_view twin_of(std::string_view name) {
 // The key and its substitutes in the order of their strength, for any one of them:
 // log.retention.ms, log.retention.minutes, log.retention.hours.
 std::vector<std::string_view> family_of(std::string_view name) {
+    if (name == "log.dirs")
+        return {name};  // Apache Kafka does not count log.dir as another name of it.
     for (const KeyDefinition& key : broker_keys()) {
         const bool member =
             key.name == name || std::ranges::find(key.synonyms, name) != key.synonyms.end();

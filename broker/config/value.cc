@@ -97,8 +97,25 @@ Checked check_throttled_replicas(std::string_view value) {
     return {};
 }
 
+// A release of Apache Kafka: 0.10.2, 2.8, 3.0-IV1, 2.4.1.
+Checked check_release(std::string_view value) {
+    static constexpr std::string_view known[] = {
+        "0.8.0", "0.8.1", "0.8.2", "0.9.0", "0.10.0", "0.10.1", "0.10.2", "0.11.0", "1.0", "1.1",
+        "2.0",   "2.1",   "2.2",   "2.3",   "2.4",    "2.5",    "2.6",    "2.7",    "2.8", "3.0",
+        "3.1",   "3.2",   "3.3",   "3.4",   "3.5",    "3.6",    "3.7",    "3.8",    "3.9", "4.0"};
+    const auto begins = [value](std::string_view release) {
+        return value.starts_with(release) &&
+               (value.size() == release.size() || value[release.size()] == '.' ||
+                value[release.size()] == '-');
+    };
+    return std::ranges::any_of(known, begins)
+               ? Checked()
+               : allowed_is("a release from 0.8.0 to 4.0, such as 3.9");
+}
+
 Checked check_text(const KeyDefinition& key, std::string_view value) {
     if (key.allowed.empty()) return {};
+    if (key.allowed == "release") return check_release(value);
     if (key.allowed == "nonempty") return value.empty() ? allowed_is("something") : Checked();
     return check_choice(key.allowed, value);
 }

@@ -29,7 +29,7 @@ from exceptions import ABSENT, EXCEPTIONS
 from peer import Peer
 from sequence import EVERY
 
-SETTINGS = {"message.max.bytes": "100000"}
+SETTINGS = {"message.max.bytes": "100000", "zookeeper.session.timeout.ms": "4000"}
 
 
 @dataclasses.dataclass
@@ -116,6 +116,8 @@ def main():
         started = {kind: brokers.make(kind, SETTINGS) for kind in kinds[1:]}
         ours = {kind: brokers.make("milena", SETTINGS) for kind in kinds[1:]}
         list(pool.map(stack.enter_context, [*started.values(), *ours.values()]))
+        for broker in (*started.values(), *ours.values()):
+            Peer(broker).wait_until_ready()
         peers = {kind: (Peer(started[kind]), Peer(ours[kind])) for kind in started}
         for about in sequences:
             begun = time.monotonic()

@@ -118,6 +118,11 @@ class Peer:
     def note(self, what, seen):
         self.transcript.append((what, seen))
 
+    def wait_until_ready(self):
+        """Apache Kafka serves before its controller knows it."""
+        self.until(lambda: self.ask("Metadata", 12, topics=[])["brokers"])
+        self.end()
+
     # What sequences share.
 
     def name(self, short):
