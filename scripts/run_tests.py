@@ -71,7 +71,7 @@ def meson_tests(build, *suites):
     log = ROOT / build / "meson-logs/testlog.json"
     log.unlink(missing_ok=True)
     wanted = [word for suite in suites for word in ("--suite", suite)]
-    code = command("meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "--timeout-multiplier", "4",
+    code = command("meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "--timeout-multiplier", "20",
                    *wanted, environment=SANITIZERS)
     passed = failed = 0
     for line in log.read_text().splitlines() if log.exists() else []:

@@ -114,8 +114,8 @@ std::optional<AlterFault> check_broker_change(const BrokerConfig& broker, Broker
                           name + " is secret, and secrets are kept in the configuration file only"};
     }
     if (const auto right = check_value(*key, value); !right) {
-        return AlterFault{Kind::invalid_request,
-                          name + " cannot be \"" + value + "\"; it wants " + right.error()};
+        return AlterFault{Kind::invalid_request, "Invalid value " + value + " for configuration " +
+                                                     name + ": it wants " + right.error()};
     }
     const std::int64_t now = parse_integer(broker.value(name).value_or("")).value_or(0);
     const std::int64_t then = parse_integer(value).value_or(0);

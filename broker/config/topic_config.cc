@@ -93,8 +93,8 @@ base::Result<void, std::string> validate_topic_config(std::string_view key,
     if (known == nullptr)
         return base::Unexpected("a topic has no configuration named " + std::string(key));
     if (const auto checked = check_value(*known, value); !checked) {
-        return base::Unexpected(std::string(key) + " cannot be \"" + std::string(value) +
-                                "\"; it wants " + checked.error());
+        return base::Unexpected("Invalid value " + std::string(value) + " for configuration " +
+                                std::string(key) + ": it wants " + checked.error());
     }
     return {};
 }

@@ -285,7 +285,8 @@ TEST_CASE("a topic's values are judged one by one") {
         CHECK(checked.error().find(key) != std::string::npos);
     }
     CHECK(validate_topic_config("retention.ms", "x").error() ==
-          "retention.ms cannot be \"x\"; it wants a whole number of 64 bits, -1 or more");
+          "Invalid value x for configuration retention.ms: it wants a whole number of 64 bits, -1 "
+          "or more");
 }
 
 TEST_CASE("an incremental change of a topic sets, deletes, appends and subtracts") {

@@ -21,7 +21,7 @@ struct Fixture {
                         bool transactional = false) const {
         return {.producer = ProducerId(1), .epoch = epoch, .first_sequence = first,
                 .last_sequence = last, .first = next, .last = next + (std::int64_t{last} - first),
-                .timestamp = 100 + first, .transactional = transactional};
+                .timestamp = std::int64_t{100} + first, .transactional = transactional};
     }
     ProducerBatch marker(bool commit, std::int32_t coordinator_epoch = 0, std::int16_t epoch = 0) const {
         return {.producer = ProducerId(1), .epoch = epoch, .first = next, .last = next,

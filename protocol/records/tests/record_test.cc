@@ -298,7 +298,8 @@ TEST_CASE("numbers of every length are written as short as they can be and read 
     };
     for (unsigned bit = 0; bit < 64; ++bit) {
         const auto value = static_cast<std::int64_t>(std::uint64_t{1} << bit);
-        for (const std::int64_t near : {value - 1 - (bit == 63), value, -(value + (bit == 63))}) {
+        const auto before = static_cast<std::int64_t>((std::uint64_t{1} << bit) - 1);
+        for (const std::int64_t near : {before, value, -before, ~value}) {
             round(near);
             if (bit < 31) round(static_cast<std::int32_t>(near));
         }
