@@ -32,18 +32,18 @@ CLASSES = {
 }
 
 
-def home(release):
-    """The folder of a release, filled from Maven Central when it is not there yet."""
+def home(release, tools=True):
+    """The folder of a release, filled from Maven Central when it is not there yet; without the tools' jars if need be."""
     named = os.environ.get("KAFKA_" + release.replace(".", "_"))
     if named:
         return pathlib.Path(named)
-    folder = CACHE / f"kafka-{release}"
+    folder = CACHE / (f"kafka-{release}" if tools else f"kafka-{release}-broker")
     if not (folder / "libs").is_dir():
         fresh = folder / "libs.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        profile = "log4j2" if int(release.split(".")[0]) >= 4 else "log4j1"
+        profiles = ["log4j2" if int(release.split(".")[0]) >= 4 else "log4j1"] + ["tools"] * tools
         subprocess.run(["mvn", "-q", "-B", "-f", str(pathlib.Path(__file__).parent / "kafka-release.xml"),
-                        f"-Drelease={release}", "-P", profile, "dependency:copy-dependencies",
+                        f"-Drelease={release}", "-P", ",".join(profiles), "dependency:copy-dependencies",
                         "-DincludeScope=runtime", f"-DoutputDirectory={fresh}"],
                        check=True, stdin=subprocess.DEVNULL)
         fresh.rename(folder / "libs")

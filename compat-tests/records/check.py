@@ -100,7 +100,10 @@ def batches(codec, seed):
         builder.append(offset, timestamp, key, value, headers)
     checks.equal(ours(bytes(builder.build())), records, f"batch {codec} {seed}: we read theirs")
     if codec == "none":
-        checks.equal(bytes(builder_of(records).build()).hex(), built.hex(), f"batch {seed}: the same bytes")
+        # kafka-python leaves 0 where Apache Kafka's producers put -1, the leader epoch that no checksum covers.
+        same = bytearray(builder_of(records).build())
+        same[12:16] = b"\xff" * 4
+        checks.equal(same.hex(), built.hex(), f"batch {seed}: the same bytes")
     target = CODECS[(CODECS.index(codec) + 1 + seed) % len(CODECS)]
     again = bytes.fromhex(ask(f"recompress {target} {built.hex()}"))
     checks.equal(theirs(again), records, f"batch {codec} {seed}: they read it made {target}")

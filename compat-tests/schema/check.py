@@ -29,7 +29,7 @@ EXCEPTIONS = {
 
 def peer(release):
     """What the classes of a release say: (good or not, name, version, what) for each message and version they carry."""
-    libraries = kafka.home(release) / "libs"
+    libraries = kafka.home(release, tools=False) / "libs"
     java = subprocess.Popen(["java", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", f"{libraries}/*",
                              str(HERE / "SchemaPeer.java"), str(libraries), str(TRANSCODER), str(ROUNDS), SEED],
                             stdout=subprocess.PIPE, text=True)
