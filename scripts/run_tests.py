@@ -1,4 +1,7 @@
-"""Run the steps of scripts/test, one after the other, and count.
+"""Run the steps of scripts/test and count.
+
+What is built comes first. Then two jobs run at a time, since most suites wait for a client more
+than they compute; each step is a process of its own, and what it prints is shown when it ends.
 
 A step is a name and a command. What it contributes to the count:
   - Meson steps: the test cases of each program (doctest says how many), else one a program;
@@ -7,17 +10,24 @@ A step that ends badly without having said so, or says nothing, counts as one fa
 """
 
 import argparse
+import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+JOBS = 2
+STEP_SECONDS_MAX = 25 * 60      # No step needs half of it; what hangs must not take the other results along.
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, \d+ skipped)?$")
 CASES = re.compile(r"\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed")
 SANITIZERS = {
@@ -91,7 +101,7 @@ def meson_tests(build, *suites):
 def build_step(build, target, *options, environment=None):
     """Configure and compile: one test, that it does."""
     def run():
-        good = configure(build, *options, environment=environment) and command("ninja", "-C", build, target) == 0
+        good = configure(build, *options, environment=environment) and command("nice", "ninja", "-C", build, target) == 0
         return (1, 0) if good else (0, 1)
     return run
 
@@ -132,8 +142,56 @@ def choose(everything, words):
     return [step for step in possible if step.name in wanted]
 
 
+def in_jobs(chosen):
+    """The steps that run alone, in order; then lists of steps that may run beside others, longest first."""
+    alone = [step for step in chosen if step.name in ("build", "tidy", "unit")]
+    rest = [step for step in chosen if step not in alone]
+    chains = {step.name: [step] for step in rest if step.needs in ("", "build")}
+    for step in rest:
+        if step.name not in chains:
+            chains[step.needs].append(step)
+    return alone, sorted(chains.values(), key=len, reverse=True)
+
+
+class Runner:
+    """Runs steps as processes and prints what each said and counted, one step after the other."""
+
+    def __init__(self, options):
+        self.options, self.rows, self.printing = options, [], threading.Lock()
+
+    def run(self, step):
+        started = time.monotonic()
+        with tempfile.TemporaryFile() as output, tempfile.NamedTemporaryFile("r") as counts:
+            child = subprocess.Popen(
+                [sys.executable, __file__, *self.options, "--run-step", step.name, "--counts", counts.name],
+                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                child.wait(None if self.options else STEP_SECONDS_MAX)
+            except subprocess.TimeoutExpired:
+                output.write(f"ended: still running after {STEP_SECONDS_MAX // 60} min\n".encode())
+            with contextlib.suppress(ProcessLookupError):    # What it left behind, too.
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            minutes = (time.monotonic() - started) / 60
+            said = counts.read().split()
+            passed, failed = map(int, said) if child.returncode == 0 and len(said) == 2 else (0, 1)
+            output.seek(0)
+            with self.printing:
+                print(f"\n=== {step.name}", flush=True)
+                shutil.copyfileobj(output, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+                print(f"=== {step.name}: {passed} passed, {failed} failed in {minutes:.1f} min", flush=True)
+                self.rows.append((step.name, minutes, passed, failed))
+
+    def run_all(self, steps):
+        for step in steps:
+            self.run(step)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/test")
+    parser.add_argument("--run-step", help=argparse.SUPPRESS)    # How a Runner runs one.
+    parser.add_argument("--counts", help=argparse.SUPPRESS)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("filter", nargs="*")
@@ -146,16 +204,19 @@ def main():
 
     os.environ.setdefault("MILENA_BINARY", str(ROOT / "build/milena"))
     os.environ.setdefault("GOTOOLCHAIN", "local")
-    rows = []
+    if arguments.run_step:
+        passed, failed = next(step for step in steps(arguments.all) if step.name == arguments.run_step).run()
+        pathlib.Path(arguments.counts).write_text(f"{passed} {failed}")
+        return 0
+    runner = Runner(["--all"] if arguments.all else [])
+    rows = runner.rows
     if os.environ.get("PACKAGES_FAILED", "0") != "0":
         rows.append(("packages", 0.0, 0, 1))
-    for step in chosen:
-        print(f"\n=== {step.name}", flush=True)
-        started = time.monotonic()
-        passed, failed = step.run()
-        minutes = (time.monotonic() - started) / 60
-        print(f"=== {step.name}: {passed} passed, {failed} failed in {minutes:.1f} min", flush=True)
-        rows.append((step.name, minutes, passed, failed))
+    alone, together = in_jobs(chosen)
+    runner.run_all(alone)
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for job in [pool.submit(runner.run_all, chain) for chain in together]:
+            job.result()
 
     print("\nstep                              minutes   passed   failed")
     for name, minutes, passed, failed in rows:

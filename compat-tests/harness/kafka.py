@@ -4,6 +4,7 @@ The jars of a release lie in `<cache>/kafka-<release>/libs`. Where KAFKA_<RELEAS
 folder with libs/ in it (KAFKA_3_9_1=/opt/kafka), that one is used.
 """
 
+import fcntl
 import os
 import pathlib
 import shutil
@@ -38,6 +39,14 @@ def home(release, tools=True):
     if named:
         return pathlib.Path(named)
     folder = CACHE / (f"kafka-{release}" if tools else f"kafka-{release}-broker")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "maven.lock", "w") as lock:    # Two suites may want the same release.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        fill(folder, release, tools)
+    return folder
+
+
+def fill(folder, release, tools):
     if not (folder / "libs").is_dir():
         fresh = folder / "libs.new"
         shutil.rmtree(fresh, ignore_errors=True)
@@ -47,7 +56,6 @@ def home(release, tools=True):
                         "-DincludeScope=runtime", f"-DoutputDirectory={fresh}"],
                        check=True, stdin=subprocess.DEVNULL)
         fresh.rename(folder / "libs")
-    return folder
 
 
 def main_class(folder, tool):
