@@ -31,7 +31,8 @@ namespace broker {
 struct Closing {
     std::string why;  // For the log; empty when there is nothing to tell.
 };
-using Reply = std::variant<net::Outgoing, boost::asio::awaitable<net::Outgoing>, NoAnswer, Closing>;
+using Finished = std::variant<net::Outgoing, NoAnswer, Closing>;
+using Reply = std::variant<net::Outgoing, boost::asio::awaitable<Finished>, NoAnswer, Closing>;
 
 struct ServedApi {
     std::int16_t key;

@@ -21,10 +21,19 @@ net::Outgoing encode(const RequestContext& context, const Response& response) {
 }
 
 template <class Response>
-boost::asio::awaitable<net::Outgoing> encode_later(RequestContext context,
-                                                   boost::asio::awaitable<Response> later) {
+boost::asio::awaitable<Finished> encode_later(RequestContext context,
+                                              boost::asio::awaitable<Response> later) {
     const Response response = co_await std::move(later);
     co_return encode(context, response);
+}
+
+template <class Response>
+boost::asio::awaitable<Finished> encode_ending(RequestContext context,
+                                               boost::asio::awaitable<Ending<Response>> later) {
+    const auto ending = co_await std::move(later);
+    if (const auto* response = std::get_if<Response>(&ending)) co_return encode(context, *response);
+    if (std::holds_alternative<NoAnswer>(ending)) co_return NoAnswer();
+    co_return Closing();
 }
 
 template <class Request, class Response>
@@ -36,6 +45,9 @@ Reply serve(RequestContext& context, wire::Reader& body) {
     if (auto* ready = std::get_if<Response>(&held)) return encode(context, *ready);
     if (auto* later = std::get_if<boost::asio::awaitable<Response>>(&held)) {
         return encode_later(context, std::move(*later));
+    }
+    if (auto* later = std::get_if<boost::asio::awaitable<Ending<Response>>>(&held)) {
+        return encode_ending<Response>(context, std::move(*later));
     }
     if (std::holds_alternative<NoAnswer>(held)) return NoAnswer();
     return Closing{};

@@ -23,6 +23,7 @@ struct Services {
     GroupCoordinator& groups;
     ProducerIds& producer_ids;
     boost::asio::thread_pool& disk;  // For what can take long on a disk.
+    boost::asio::thread_pool& cpu;   // For what can take long without one.
 };
 
 }  // namespace broker

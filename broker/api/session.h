@@ -3,6 +3,8 @@
 // Threads: a connection's; handlers read it, ApiVersions and SASL change it.
 #pragma once
 
+#include "broker/api/turns.h"
+
 #include <cstdint>
 #include <string>
 
@@ -17,6 +19,7 @@ struct Session {
     std::string client_software_name = "unknown";  // From ApiVersions, version 3 on.
     std::string client_software_version = "unknown";
     std::uint64_t connection = 0;                  // Number of the connection, for people.
+    Turns produces;                                // Of Produces that could not append at once.
 };
 
 }  // namespace broker

@@ -111,14 +111,10 @@ void Connection::start_frame(net::Frame frame) {
         } else {
             slots_.push_back({{}, std::move(*answer), nullptr});
         }
-    } else if (auto* later = std::get_if<asio::awaitable<net::Outgoing>>(&reply)) {
+    } else if (auto* later = std::get_if<asio::awaitable<Finished>>(&reply)) {
         park(std::move(frame), std::move(*later));
     } else if (auto* closing = std::get_if<Closing>(&reply)) {
-        if (!closing->why.empty()) {
-            base::log_warn("network", "Closing the connection of " + session_.client_host + ": " + closing->why);
-        }
-        reads_ = false;  // What was asked before is still answered.
-        wake();
+        stop_reading(*closing);
         if (slots_.empty()) {
             flush();
             close("");
@@ -128,26 +124,37 @@ void Connection::start_frame(net::Frame frame) {
     }
 }
 
-void Connection::park(net::Frame frame, asio::awaitable<net::Outgoing> later) {
+// What was asked before is still answered.
+void Connection::stop_reading(const Closing& closing) {
+    if (!closing.why.empty()) {
+        base::log_warn("network", "Closing the connection of " + session_.client_host + ": " + closing.why);
+    }
+    reads_ = false;
+    wake();
+}
+
+void Connection::park(net::Frame frame, asio::awaitable<Finished> later) {
     const std::uint64_t number = oldest_ + slots_.size();
     auto& slot = slots_.emplace_back();
     slot.frame = std::move(frame);
     slot.cancel = std::make_unique<asio::cancellation_signal>();
-    auto done = [self = shared_from_this(), number](std::exception_ptr broken, net::Outgoing answer) {
+    auto done = [self = shared_from_this(), number](std::exception_ptr broken, Finished finished) {
         if (self->is_closed_) return;
         // A handler that could not finish leaves the client without an answer in the middle
         // of its order: only closing is honest.
         if (broken) return self->close("a request could not be finished");
-        self->finish(number, std::move(answer));
+        self->finish(number, std::move(finished));
     };
     asio::co_spawn(stream_.executor(), std::move(later),
                    asio::bind_cancellation_slot(slot.cancel->slot(), std::move(done)));
 }
 
-void Connection::finish(std::uint64_t number, net::Outgoing answer) {
+void Connection::finish(std::uint64_t number, Finished finished) {
     auto& slot = slots_[number - oldest_];
     base::ensure(!slot.answer, "a request is answered once");
-    slot.answer = std::move(answer);
+    auto* const answer = std::get_if<net::Outgoing>(&finished);
+    slot.answer = answer ? std::move(*answer) : net::Outgoing();
+    if (const auto* closing = std::get_if<Closing>(&finished)) stop_reading(*closing);
     if (number != oldest_) return;
     flush();
     if (!reads_ && !is_closed_ && slots_.empty() && out_.empty()) close("");

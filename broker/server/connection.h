@@ -74,8 +74,9 @@ private:
     boost::asio::awaitable<void> write_answers();
     boost::asio::awaitable<void> changed();
     void start_frame(net::Frame frame);
-    void park(net::Frame frame, boost::asio::awaitable<net::Outgoing> later);
-    void finish(std::uint64_t number, net::Outgoing answer);
+    void park(net::Frame frame, boost::asio::awaitable<Finished> later);
+    void finish(std::uint64_t number, Finished finished);
+    void stop_reading(const Closing& closing);
     void flush();
     bool is_full() const noexcept;
     void wake();

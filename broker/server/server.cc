@@ -43,11 +43,12 @@ Server::Server(std::shared_ptr<const BrokerConfig> config, std::unique_ptr<Clust
                std::unique_ptr<boost::asio::thread_pool> disk)
     : config_(std::move(config)),
       disk_(std::move(disk)),
+      cpu_(io_threads(*config_)),
       cluster_(std::move(cluster)),
       fetch_sessions_({config_->max_incremental_fetch_session_cache_slots, monotonic_ms, random_bytes}),
       producer_ids_(*cluster_),
       groups_(*cluster_, *disk_, {wall_ms, monotonic_ms, random_bytes}),
-      services_{*cluster_, authorizer_, quotas_, fetch_sessions_, groups_, producer_ids_, *disk_},
+      services_{*cluster_, authorizer_, quotas_, fetch_sessions_, groups_, producer_ids_, *disk_, cpu_},
       threads_(io_threads(*config_)),
       acceptor_(threads_, services_) {}
 
@@ -113,6 +114,7 @@ void Server::stop() {
     groups_.stop();
     acceptor_.stop();
     threads_.stop();
+    cpu_.join();
     cluster_->stop();
     disk_->join();
 }

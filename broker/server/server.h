@@ -44,6 +44,7 @@ private:
 
     std::shared_ptr<const BrokerConfig> config_;
     std::unique_ptr<boost::asio::thread_pool> disk_;
+    boost::asio::thread_pool cpu_;
     std::unique_ptr<Cluster> cluster_;
     Authorizer authorizer_;
     Quotas quotas_;

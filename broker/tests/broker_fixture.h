@@ -67,6 +67,14 @@ public:
             context->now_ms = wall_ms();
             auto answer = broker::handle(*context, std::move(request));
             if (auto* ready = std::get_if<Response>(&answer.held())) return promise->set_value(std::move(*ready));
+            if (auto* ends = std::get_if<boost::asio::awaitable<broker::Ending<Response>>>(&answer.held())) {
+                boost::asio::co_spawn(*io_, std::move(*ends), [promise, context](std::exception_ptr failure, broker::Ending<Response> ending) {
+                    if (failure) return promise->set_exception(failure);
+                    if (auto* response = std::get_if<Response>(&ending)) return promise->set_value(std::move(*response));
+                    promise->set_exception(std::make_exception_ptr(std::runtime_error("no answer")));
+                });
+                return;
+            }
             auto later = std::get<boost::asio::awaitable<Response>>(std::move(answer.held()));
             boost::asio::co_spawn(*io_, std::move(later), [promise, context](std::exception_ptr failure, Response response) {
                 if (failure) return promise->set_exception(failure);
@@ -150,6 +158,7 @@ private:
         io_ = std::make_unique<boost::asio::io_context>(1);
         guard_.emplace(io_->get_executor());
         disk_ = std::make_unique<boost::asio::thread_pool>(2);
+        cpu_ = std::make_unique<boost::asio::thread_pool>(1);
         auto cluster = broker::Cluster::start({loaded.config, wall_ms, monotonic_ms, random, [](const std::string& why) { FAIL(why); }}, *disk_);
         REQUIRE_MESSAGE(cluster, (cluster ? std::string() : cluster.error()));
         cluster_ = std::move(*cluster);
@@ -157,7 +166,7 @@ private:
         fetch_sessions_ = std::make_unique<broker::FetchSessions>(broker::FetchSessions::Settings{
             loaded.config->max_incremental_fetch_session_cache_slots, monotonic_ms, random, fetch_session_bytes});
         groups_ = std::make_unique<broker::GroupCoordinator>(*cluster_, *disk_, broker::GroupCoordinator::Settings{wall_ms, monotonic_ms, random});
-        services_.reset(new broker::Services{*cluster_, authorizer_, quotas_, *fetch_sessions_, *groups_, *producer_ids_, *disk_});
+        services_.reset(new broker::Services{*cluster_, authorizer_, quotas_, *fetch_sessions_, *groups_, *producer_ids_, *disk_, *cpu_});
         const auto registered = cluster_->register_broker({{"PLAINTEXT", "127.0.0.1", 9092}});
         REQUIRE_MESSAGE(registered, (registered ? std::string() : registered.error()));
         groups_->start();
@@ -169,6 +178,7 @@ private:
         guard_.reset();
         io_->stop();
         thread_.join();
+        cpu_->join();
         cluster_->stop();
         disk_->join();
         io_.reset();  // What still waits on it refers to what follows.
@@ -189,6 +199,7 @@ private:
     std::unique_ptr<boost::asio::io_context> io_;
     std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> guard_;
     std::unique_ptr<boost::asio::thread_pool> disk_;
+    std::unique_ptr<boost::asio::thread_pool> cpu_;
     std::unique_ptr<broker::Cluster> cluster_;
     std::unique_ptr<broker::ProducerIds> producer_ids_;
     std::unique_ptr<broker::GroupCoordinator> groups_;

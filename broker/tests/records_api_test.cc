@@ -198,6 +198,131 @@ TEST_CASE("the order of refusals is Apache Kafka's") {
           ErrorCode::unsupported_compression_type);
 }
 
+TEST_CASE("the shape of a payload is judged before acks, and its records after the leader") {
+    BrokerFixture in;
+    in.create_topic("t");
+    in.create_topic("__consumer_offsets");
+    auto corrupt = make({{"x"}});
+    corrupt.back() ^= std::byte{1};
+    auto two = make({{"x"}});
+    two.insert(two.end(), corrupt.begin(), corrupt.end());
+    const std::vector<std::byte> garbage(30);
+    CHECK(produce(in, corrupt, 9, 7).error_code == ErrorCode::invalid_required_acks);
+    CHECK(produce(in, corrupt, 9, 1, "__consumer_offsets").error_code == ErrorCode::invalid_topic_exception);
+    CHECK(produce(in, corrupt, 9, 7, "t", 5).error_code == ErrorCode::unknown_topic_or_partition);
+    CHECK(produce(in, two, 9, 7).error_code == ErrorCode::invalid_record);
+    CHECK(produce(in, two, 9, 7, "__consumer_offsets").error_code == ErrorCode::invalid_record);
+    CHECK(produce(in, two, 2, 7).error_code == ErrorCode::invalid_required_acks);
+    CHECK(produce(in, two, 9, 7, "t", 5).error_code == ErrorCode::unknown_topic_or_partition);
+    CHECK(produce(in, {}, 2, 7).error_code == ErrorCode::invalid_required_acks);
+    CHECK(produce(in, garbage, 2, 7).error_code == ErrorCode::corrupt_message);
+    CHECK(produce(in, garbage, 9, 7, "t", 5).error_code == ErrorCode::corrupt_message);
+}
+
+namespace {
+
+// Keeps the CPU pool from doing anything until it is opened.
+class Gate {
+public:
+    explicit Gate(BrokerFixture& in) {
+        boost::asio::post(in.services().cpu, [opened = opened_.get_future().share()] { opened.wait(); });
+    }
+    ~Gate() { open(); }
+
+    void open() {
+        if (!std::exchange(is_open_, true)) opened_.set_value();
+    }
+
+private:
+    std::promise<void> opened_;
+    bool is_open_ = false;
+};
+
+// Some hundred kilobytes that inflate to 3 MiB.
+std::vector<std::byte> heavy() {
+    std::mt19937 random(1);
+    std::string value(1 << 20, 'a');
+    for (std::size_t at = 0; at < value.size(); at += 64) value[at] = static_cast<char>(random());
+    Batch batch{{value, value, value}};
+    batch.codec = records::Codec::gzip;
+    return make(batch);
+}
+
+protocol::ProduceRequest produce_request(std::vector<std::byte> bytes, std::int16_t acks = -1) {
+    protocol::ProduceRequest request;
+    request.transactional_id.reset();
+    request.acks = acks;
+    request.timeout_ms = 30'000;
+    auto& asked = request.topic_data.emplace_back();
+    asked.name = "t";
+    auto& data = asked.partition_data.emplace_back();
+    data.index = PartitionIndex(0);
+    data.records = wire::Payload(std::move(bytes));
+    return request;
+}
+
+}  // namespace
+
+TEST_CASE("what inflates a lot holds up no other request, and nothing overtakes it") {
+    BrokerFixture in;
+    in.create_topic("t");
+    Gate gate(in);
+    auto first = in.start(produce_request(heavy()), 9);
+    auto second = in.start(produce_request(make({{"after"}})), 9);
+    auto third = in.start(produce_request(heavy()), 9);
+    // The network thread answers, and nothing is in the log.
+    CHECK(list_offset(in, -1).offset == Offset(0));
+    gate.open();
+    const auto base_of = [](auto future) {
+        const auto answer = BrokerFixture::got(std::move(future)).responses.front().partition_responses.front();
+        CHECK(answer.error_code == ErrorCode::none);
+        return answer.base_offset;
+    };
+    CHECK(base_of(std::move(first)) == Offset(0));
+    CHECK(base_of(std::move(second)) == Offset(3));
+    CHECK(base_of(std::move(third)) == Offset(4));
+    CHECK(produce(in, make({{"later"}})).base_offset == Offset(7));
+}
+
+TEST_CASE("what inflates a lot and wants no answer is written all the same, and a bad one closes") {
+    BrokerFixture in;
+    in.create_topic("t");
+    CHECK_THROWS_WITH(BrokerFixture::got(in.start(produce_request(heavy(), 0), 9)), "no answer");
+    CHECK(list_offset(in, -1).offset == Offset(3));
+    auto broken = heavy();
+    broken.back() ^= std::byte{1};
+    CHECK(produce(in, broken).error_code == ErrorCode::corrupt_message);
+    CHECK(list_offset(in, -1).offset == Offset(3));
+}
+
+TEST_CASE("batches that are to be compressed anew leave the network thread when they are large") {
+    BrokerFixture in;
+    in.create_topic("t");
+    protocol::IncrementalAlterConfigsRequest alter;
+    auto& resource = alter.resources.emplace_back();
+    resource.resource_type = 2;
+    resource.resource_name = "t";
+    auto& config = resource.configs.emplace_back();
+    config.name = "compression.type";
+    config.value = wire::Text("lz4");
+    CHECK(in.call(std::move(alter), 1).responses.front().error_code == ErrorCode::none);
+    Gate gate(in);
+    auto large = in.start(produce_request(make({{std::string(100'000, 'x')}})), 9);
+    CHECK(list_offset(in, -1).offset == Offset(0));
+    gate.open();
+    CHECK(BrokerFixture::got(std::move(large)).responses.front().partition_responses.front().error_code == ErrorCode::none);
+    CHECK(bytes_of(in.call(fetch_request(Offset(0)), 11)).size() < 10'000);
+}
+
+TEST_CASE("a bomb is refused, and the partition goes on") {
+    BrokerFixture in;
+    in.create_topic("t");
+    Batch bomb{std::vector<std::string>(70, std::string(1 << 20, 'x'))};
+    bomb.codec = records::Codec::gzip;
+    CHECK(produce(in, make(bomb)).error_code == ErrorCode::invalid_record);
+    CHECK(produce(in, make({{"fine"}})).base_offset == Offset(0));
+}
+
 TEST_CASE("an idempotent producer's repetition is answered and not appended") {
     BrokerFixture in;
     in.create_topic("t");

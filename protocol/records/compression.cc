@@ -49,6 +49,7 @@ class Output {
 public:
     void begin(std::size_t cap) noexcept {
         cap_ = cap;
+        total_ += used_;
         used_ = 0;
     }
 
@@ -66,6 +67,7 @@ public:
 
     // Let the space be at least `bytes` in all if the cap allows; what is there is forgotten.
     void reserve(std::size_t bytes) {
+        total_ += used_;
         used_ = 0;
         bytes = std::min(bytes, cap_ + 1);
         if (bytes > capacity_) {
@@ -78,6 +80,7 @@ public:
     void used(std::size_t bytes) noexcept { used_ += bytes; }
     std::size_t used() const noexcept { return used_; }
     std::size_t room() const noexcept { return cap_ - std::min(used_, cap_); }
+    std::uint64_t total() const noexcept { return total_ + used_; }
     bool passed_cap() const noexcept { return used_ > cap_; }
     std::size_t capacity() const noexcept { return capacity_; }
 
@@ -87,6 +90,7 @@ public:
     }
 
     void release() noexcept {
+        total_ += used_;
         data_.reset();
         capacity_ = used_ = 0;
     }
@@ -107,6 +111,7 @@ private:
     std::size_t capacity_ = 0;
     std::size_t used_ = 0;
     std::size_t cap_ = 0;
+    std::uint64_t total_ = 0;  // Of what came out before this time.
 };
 
 // Snappy ------------------------------------------------------------------------------
@@ -471,6 +476,10 @@ Content Inflater::inflate(Codec codec, Input input, std::size_t output_bytes_max
             return unzstd(state_->zstd.get(), input, out);
     }
     return fail(InflateFault::corrupt);
+}
+
+std::uint64_t Inflater::inflated_bytes() const noexcept {
+    return state_->output.total();
 }
 
 std::size_t Inflater::buffer_bytes() const noexcept {

@@ -60,6 +60,9 @@ public:
         Codec codec, std::span<const std::byte> input,
         std::size_t output_bytes_max = inflated_bytes_max, Lz4Header lz4 = Lz4Header::correct);
 
+    // Bytes that came out of it in its whole life, faults or not.
+    std::uint64_t inflated_bytes() const noexcept;
+
     // Bytes that the output buffer holds on to.
     std::size_t buffer_bytes() const noexcept;
 

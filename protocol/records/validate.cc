@@ -324,7 +324,9 @@ base::Result<Batch, Rejection> check_header(Bytes bytes) {
 }
 
 base::Unexpected<Rejection> invalid_records(RecordFault fault) {
-    return invalid(std::string(describe(fault)));
+    auto rejection = invalid(std::string(describe(fault)));
+    rejection.error().is_too_much = fault == RecordFault::too_large;
+    return rejection;
 }
 
 // The batch made anew with the offsets 0, 1, 2 ...
@@ -408,9 +410,11 @@ Verdict judge_batch(std::span<std::byte> bytes, const ProduceRules& rules,
 // Messages of formats 0 and 1 -----------------------------------------------------------
 
 base::Unexpected<Rejection> invalid_message(MessageFault fault) {
-    return reject(fault == MessageFault::bad_crc ? ProduceError::corrupt_message
-                                                 : ProduceError::invalid_record,
-                  std::string(describe(fault)));
+    auto rejection = reject(fault == MessageFault::bad_crc ? ProduceError::corrupt_message
+                                                           : ProduceError::invalid_record,
+                            std::string(describe(fault)));
+    rejection.error().is_too_much = fault == MessageFault::too_large;
+    return rejection;
 }
 
 // Messages become one batch whatever else; their checksums are right.
@@ -450,12 +454,47 @@ Verdict judge_messages(Bytes messages, Codec codec, const ProduceRules& rules,
 
 }  // namespace
 
-bool inflates(Bytes payload) noexcept {
+namespace {
+
+struct Front {
+    bool is_batch = false;
+    Codec codec = Codec::none;
+};
+
+Front front_of(Bytes payload) noexcept {
     using namespace message_format;
-    if (payload.size() <= attributes_at + 1) return false;
-    const bool batch = wire::load<std::int8_t>(payload, magic_at) == batch_format::magic;
-    if (batch && payload.size() < batch_format::header_bytes) return false;
-    return codec_bits_of(payload, batch ? batch_format::magic : std::int8_t{0}) != Codec::none;
+    if (payload.size() <= attributes_at + 1) return {};
+    const bool is_batch = wire::load<std::int8_t>(payload, magic_at) == batch_format::magic;
+    if (is_batch && payload.size() < batch_format::header_bytes) return {};
+    return {is_batch, codec_bits_of(payload, is_batch ? batch_format::magic : std::int8_t{0})};
+}
+
+}  // namespace
+
+bool inflates(Bytes payload) noexcept {
+    return front_of(payload).codec != Codec::none;
+}
+
+bool deflates(Bytes payload, const ProduceRules& rules) noexcept {
+    const auto [is_batch, source] = front_of(payload);
+    const Codec target = rules.codec.value_or(source);
+    return target != Codec::none && (target != source || !is_batch);
+}
+
+std::optional<Rejection> check_front(Bytes payload) {
+    const auto first = shape_of(payload);
+    if (!first) return first.error();
+    return std::nullopt;
+}
+
+std::optional<Rejection> check_shape(Bytes payload, std::int16_t version) {
+    if (version >= first_version_of_batches) return check_request(payload, version);
+    for (;;) {
+        const auto shape = shape_of(payload);
+        if (!shape) return shape.error();
+        if (!*shape) return std::nullopt;
+        payload = payload.subspan((*shape)->size);
+    }
 }
 
 Verdict validate_produce(std::span<std::byte> payload, std::int16_t version,

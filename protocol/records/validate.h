@@ -64,6 +64,9 @@ struct Rejection {
     ProduceError error;
     std::string message;
     std::vector<RecordError> records = {};  // At most record_errors_max.
+    // It would inflate to more than ProduceRules::inflated_bytes_max, or than any batch may: the
+    // payload is as it came, and may be judged again with more.
+    bool is_too_much = false;
 };
 
 // More than that many offenders are not listed: the answer would be larger than the request.
@@ -98,6 +101,18 @@ struct Accepted {
 // True if the payload's first batch is compressed and says so: its validation inflates, which
 // can take long (a caller may move it to another thread).
 bool inflates(Bytes payload) noexcept;
+
+// True if under these rules its records are compressed anew, which takes longer still.
+bool deflates(Bytes payload, const ProduceRules& rules) noexcept;
+
+// Whether the front of a payload can be told at all to be a batch or a message. Looks at a
+// header, and not at its checksum.
+[[nodiscard]] std::optional<Rejection> check_front(Bytes payload);
+
+// What Apache Kafka asks of the payload of a Produce before anything else about its partition:
+// from version 3 on one batch of format 2, below it entries that follow one another. Looks at
+// headers only. validate_produce asks it again.
+[[nodiscard]] std::optional<Rejection> check_shape(Bytes payload, std::int16_t version);
 
 // Judge `payload` of a Produce of version `version`. Null and empty payloads come as an empty
 // span. The bytes may be changed in place even if the answer is a rejection.

@@ -442,6 +442,61 @@ TEST_CASE("the claim of append time is refused, or taken back where Kafka does t
     CHECK(verdict.error().records.size() == 2);
 }
 
+TEST_CASE("what only inflates too much for the caller can be judged again with more") {
+    const std::string zeros(std::size_t{2} << 20, '\0');
+    Fixture in;
+    in.rules.inflated_bytes_max = std::size_t{1} << 20;
+    const auto sent = batch_of({{0, now, "a", zeros}}, {.codec = Codec::lz4});
+    const auto before = in.scratch.inflater.inflated_bytes();
+    const auto refused = in.produce(sent);
+    REQUIRE(!refused);
+    CHECK(refused.error().is_too_much);
+    const auto inflated = in.scratch.inflater.inflated_bytes() - before;
+    CHECK(inflated >= in.rules.inflated_bytes_max);
+    CHECK(inflated < zeros.size());
+    in.rules.inflated_bytes_max = std::size_t{3} << 20;
+    CHECK(validate_produce(in.payload, 9, in.rules, in.scratch));
+    CHECK(in.scratch.inflater.inflated_bytes() - before > zeros.size());
+    const auto broken = in.produce(batch_of(three(), {.codec = Codec::none}), 9);
+    CHECK(broken);
+}
+
+TEST_CASE("what is compressed anew is told from its front") {
+    ProduceRules rules{.now_ms = now};
+    const auto gzip = batch_of(three(), {.codec = Codec::gzip});
+    const auto plain = batch_of(three());
+    CHECK(!deflates(gzip, rules));
+    CHECK(!deflates(plain, rules));
+    CHECK(deflates(test::wrapper(1, Codec::gzip, 0, three()), rules));
+    rules.codec = Codec::gzip;
+    CHECK(!deflates(gzip, rules));
+    CHECK(deflates(plain, rules));
+    rules.codec = Codec::none;
+    CHECK(!deflates(gzip, rules));
+    CHECK(!deflates({}, rules));
+}
+
+TEST_CASE("the shape of a payload is judged by its headers alone") {
+    auto sent = batch_of(three());
+    sent.back() ^= std::byte{1};  // The checksum does not match.
+    CHECK(!check_shape(sent, 9));
+    CHECK(!check_front(sent));
+    auto two = sent;
+    two.insert(two.end(), sent.begin(), sent.end());
+    CHECK(check_shape(two, 9)->error == ProduceError::invalid_record);
+    CHECK(!check_shape(two, 2));
+    CHECK(check_shape({}, 3)->error == ProduceError::invalid_record);
+    CHECK(!check_shape({}, 2));
+    CHECK(!check_front({}));
+    const std::vector<std::byte> garbage(30);
+    CHECK(check_front(garbage)->error == ProduceError::corrupt_message);
+    two.resize(sent.size());
+    two.insert(two.end(), garbage.begin(), garbage.end());
+    CHECK(!check_front(two));
+    CHECK(check_shape(two, 2)->error == ProduceError::corrupt_message);
+    CHECK(check_shape(two, 9)->error == ProduceError::corrupt_message);
+}
+
 TEST_CASE("without validate_compressed the headers of compressed batches are believed") {
     Fixture in;
     in.rules.validate_compressed = false;
