@@ -3,9 +3,7 @@
 // Source: facts/kafka.md §2.7.
 
 #include "broker/api/handlers.h"
-
-#include <algorithm>
-#include <set>
+#include "broker/api/keep_last.h"
 
 namespace broker {
 
@@ -13,19 +11,6 @@ using base::Offset;
 using protocol::DeleteRecordsRequest;
 using protocol::DeleteRecordsResponse;
 using protocol::ErrorCode;
-
-namespace {
-
-// Of a partition that is named twice the last wish counts.
-void keep_last(std::vector<DeleteRecordsRequest::Topic::Partition>& partitions) {
-    std::set<base::PartitionIndex> seen;
-    std::ranges::reverse(partitions);
-    std::erase_if(partitions,
-                  [&](const auto& one) { return !seen.insert(one.partition_index).second; });
-    std::ranges::reverse(partitions);
-}
-
-}  // namespace
 
 Answer<DeleteRecordsResponse> handle(RequestContext& context, DeleteRecordsRequest request) {
     const auto image = context.image();

@@ -10,6 +10,7 @@
 
 #include "broker/api/groups.h"
 #include "broker/api/handlers.h"
+#include "broker/api/keep_last.h"
 
 namespace broker {
 
@@ -20,8 +21,9 @@ using protocol::OffsetCommitResponse;
 
 namespace {
 
-coordinator::CommittedOffset committed(const RequestContext& context, const OffsetCommitRequest& request,
-                                 const OffsetCommitRequest::Topic::Partition& asked) {
+coordinator::CommittedOffset committed(const RequestContext& context,
+                                       const OffsetCommitRequest& request,
+                                       const OffsetCommitRequest::Topic::Partition& asked) {
     coordinator::CommittedOffset made;
     made.offset = asked.committed_offset;
     made.leader_epoch = asked.committed_leader_epoch;
@@ -30,7 +32,8 @@ coordinator::CommittedOffset committed(const RequestContext& context, const Offs
     if (request.retention_time_ms != -1) {
         // A retention beyond the end of time is for ever.
         std::int64_t expire_ms;
-        const bool overflows = __builtin_add_overflow(context.now_ms, request.retention_time_ms, &expire_ms);
+        const bool overflows =
+            __builtin_add_overflow(context.now_ms, request.retention_time_ms, &expire_ms);
         made.expire_ms = overflows ? std::numeric_limits<std::int64_t>::max() : expire_ms;
     }
     return made;
@@ -47,10 +50,13 @@ Answer<OffsetCommitResponse> handle(RequestContext& context, OffsetCommitRequest
     commit.group_id = request.group_id.str();
     commit.member = identity(request.member_id, request.group_instance_id);
     commit.generation = request.generation_id_or_member_epoch;
-    for (const auto& topic : request.topics) {
+    for (auto& topic : request.topics) {
+        keep_last(topic.partitions);
+        if (topic.partitions.empty()) continue;
         auto& answer = response.topics.emplace_back();
         answer.name = wire::Text(topic.name.str());
-        const bool may_read = may_commit && context.authorise(Operation::read, ResourceType::topic, topic.name);
+        const bool may_read =
+            may_commit && context.authorise(Operation::read, ResourceType::topic, topic.name);
         const TopicImage* known = image->find_topic(topic.name.view());
         for (const auto& asked : topic.partitions) {
             auto& each = answer.partitions.emplace_back();
@@ -62,8 +68,9 @@ Answer<OffsetCommitResponse> handle(RequestContext& context, OffsetCommitRequest
             } else if (!known || !known->find(asked.partition_index)) {
                 each.error_code = ErrorCode::unknown_topic_or_partition;
             } else {
-                commit.offsets.emplace_back(base::TopicPartition{topic.name.str(), asked.partition_index},
-                                            committed(context, request, asked));
+                commit.offsets.emplace_back(
+                    base::TopicPartition{topic.name.str(), asked.partition_index},
+                    committed(context, request, asked));
             }
         }
     }
@@ -77,7 +84,8 @@ Answer<OffsetCommitResponse> handle(RequestContext& context, OffsetCommitRequest
             auto judged = reply.partitions.begin();
             for (auto& topic : response.topics) {
                 for (auto& each : topic.partitions) {
-                    if (each.error_code != ErrorCode::none || judged == reply.partitions.end()) continue;
+                    if (each.error_code != ErrorCode::none || judged == reply.partitions.end())
+                        continue;
                     each.error_code = *judged++;
                 }
             }

@@ -4,6 +4,7 @@
 
 #include "broker/api/groups.h"
 #include "broker/api/handlers.h"
+#include "broker/api/keep_last.h"
 
 namespace broker {
 
@@ -21,7 +22,9 @@ Answer<OffsetDeleteResponse> handle(RequestContext& context, OffsetDeleteRequest
     }
     const auto image = context.image();
     std::vector<base::TopicPartition> partitions;
-    for (const auto& topic : request.topics) {
+    for (auto& topic : request.topics) {
+        keep_last(topic.partitions);
+        if (topic.partitions.empty()) continue;
         auto& answer = response.topics.emplace_back();
         answer.name = wire::Text(topic.name.str());
         const bool may_read = context.authorise(Operation::read, ResourceType::topic, topic.name);
@@ -38,7 +41,8 @@ Answer<OffsetDeleteResponse> handle(RequestContext& context, OffsetDeleteRequest
             }
         }
     }
-    auto asked = context.services.groups.delete_offsets(context.executor, request.group_id.str(), partitions);
+    auto asked = context.services.groups.delete_offsets(context.executor, request.group_id.str(),
+                                                        partitions);
     return answer_with<PartitionsReply, OffsetDeleteResponse>(
         std::move(asked), [response = std::move(response)](const PartitionsReply& reply) mutable {
             response.error_code = reply.error;
@@ -49,7 +53,8 @@ Answer<OffsetDeleteResponse> handle(RequestContext& context, OffsetDeleteRequest
             auto judged = reply.partitions.begin();
             for (auto& topic : response.topics) {
                 for (auto& each : topic.partitions) {
-                    if (each.error_code != ErrorCode::none || judged == reply.partitions.end()) continue;
+                    if (each.error_code != ErrorCode::none || judged == reply.partitions.end())
+                        continue;
                     each.error_code = *judged++;
                 }
             }

@@ -9,6 +9,7 @@
 #include "broker/api/handlers.h"
 
 #include <map>
+#include <set>
 
 namespace broker {
 
@@ -43,12 +44,15 @@ ErrorCode for_client(ErrorCode error) noexcept {
     switch (error) {
         case ErrorCode::unknown_topic_or_partition:
         case ErrorCode::not_enough_replicas:
-        case ErrorCode::request_timed_out: return ErrorCode::not_coordinator;
-        default: return error;
+        case ErrorCode::request_timed_out:
+            return ErrorCode::not_coordinator;
+        default:
+            return error;
     }
 }
 
-Found find(const RequestContext& context, std::string_view group_id, const Asked& asked, bool require_stable) {
+Found find(const RequestContext& context, std::string_view group_id, const Asked& asked,
+           bool require_stable) {
     Found found;
     if (!may_use_group(context, Operation::describe, group_id)) {
         found.error = ErrorCode::group_authorization_failed;
@@ -57,14 +61,16 @@ Found find(const RequestContext& context, std::string_view group_id, const Asked
     const auto may_see = [&](const base::TopicPartition& partition) {
         return context.authorise(Operation::describe, ResourceType::topic, partition.topic);
     };
-    auto fetched = context.services.groups.fetch_offsets(std::string(group_id), asked, require_stable);
+    auto fetched =
+        context.services.groups.fetch_offsets(std::string(group_id), asked, require_stable);
     found.error = for_client(fetched.error);
     if (found.error != ErrorCode::none) return found;
     for (auto& offset : fetched.offsets) {
         if (may_see(offset.partition)) {
             found.offsets.push_back(std::move(offset));
         } else if (asked) {
-            found.offsets.push_back(refused(offset.partition, ErrorCode::topic_authorization_failed));
+            found.offsets.push_back(
+                refused(offset.partition, ErrorCode::topic_authorization_failed));
         }
     }
     if (context.api_version == zookeeper_version) {
@@ -101,8 +107,12 @@ template <class Topics>
 Asked asked_for(const std::optional<Topics>& topics) {
     if (!topics) return std::nullopt;
     std::vector<base::TopicPartition> asked;
+    std::set<base::TopicPartition> seen;
     for (const auto& topic : *topics) {
-        for (const auto index : topic.partition_indexes) asked.push_back({topic.name.str(), index});
+        for (const auto index : topic.partition_indexes) {
+            const auto [each, is_new] = seen.insert({topic.name.str(), index});
+            if (is_new) asked.push_back(*each);
+        }
     }
     return asked;
 }
@@ -114,7 +124,8 @@ Answer<OffsetFetchResponse> handle(RequestContext& context, OffsetFetchRequest r
     response.throttle_time_ms = context.throttle(0);
     if (context.api_version >= groups_since) {
         for (const auto& group : request.groups) {
-            const auto found = find(context, group.group_id, asked_for(group.topics), request.require_stable);
+            const auto found =
+                find(context, group.group_id, asked_for(group.topics), request.require_stable);
             auto& answer = response.groups.emplace_back();
             answer.group_id = group.group_id;
             answer.error_code = found.error;
@@ -125,7 +136,8 @@ Answer<OffsetFetchResponse> handle(RequestContext& context, OffsetFetchRequest r
     const auto asked = asked_for(request.topics);
     auto found = find(context, request.group_id, asked, request.require_stable);
     if (found.error != ErrorCode::none && context.api_version < top_level_error_since && asked) {
-        for (const auto& partition : *asked) found.offsets.push_back(refused(partition, found.error));
+        for (const auto& partition : *asked)
+            found.offsets.push_back(refused(partition, found.error));
     }
     response.error_code = found.error;
     fill_topics(response.topics, found.offsets);

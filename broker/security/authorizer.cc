@@ -10,7 +10,7 @@ namespace {
 std::initializer_list<Operation> operations_of(ResourceType type) noexcept {
     using enum Operation;
     static constexpr auto topic = {read, write, create, remove, alter, describe, describe_configs, alter_configs};
-    static constexpr auto group = {read, remove, describe, describe_configs, alter_configs};
+    static constexpr auto group = {read, remove, describe};
     static constexpr auto cluster = {create, alter, describe, cluster_action, describe_configs, alter_configs, idempotent_write};
     static constexpr auto transactional_id = {write, describe};
     switch (type) {

@@ -40,11 +40,16 @@ std::set<std::string> names_of(const std::vector<Protocol>& protocols) {
 
 std::string_view to_string(GroupState state) noexcept {
     switch (state) {
-        case GroupState::empty: return "Empty";
-        case GroupState::preparing_rebalance: return "PreparingRebalance";
-        case GroupState::completing_rebalance: return "CompletingRebalance";
-        case GroupState::stable: return "Stable";
-        case GroupState::dead: break;
+        case GroupState::empty:
+            return "Empty";
+        case GroupState::preparing_rebalance:
+            return "PreparingRebalance";
+        case GroupState::completing_rebalance:
+            return "CompletingRebalance";
+        case GroupState::stable:
+            return "Stable";
+        case GroupState::dead:
+            break;
     }
     return "Dead";
 }
@@ -116,7 +121,8 @@ bool ClassicGroup::accepts(const std::string& member_id, const GroupSettings& se
         case GroupState::stable:
             return known != members_.end() || std::cmp_less(members_.size(), settings.members_max);
         case GroupState::empty:
-        case GroupState::dead: break;
+        case GroupState::dead:
+            break;
     }
     return true;
 }
@@ -141,7 +147,8 @@ void ClassicGroup::join_anew(const JoinRequest& request, Step& step) {
         step.reply(request.ticket, join_refusal(ErrorCode::inconsistent_group_protocol, ""));
         return;
     }
-    auto new_id = (request.instance_id ? *request.instance_id : request.client_id) + "-" + request.uuid;
+    auto new_id =
+        (request.instance_id ? *request.instance_id : request.client_id) + "-" + request.uuid;
     if (request.instance_id && static_members_.contains(*request.instance_id)) {
         replace_static(request, std::move(new_id), step);
         return;
@@ -194,9 +201,11 @@ void ClassicGroup::join_again(const JoinRequest& request, Step& step) {
                 return;
             }
             break;
-        case GroupState::preparing_rebalance: break;
+        case GroupState::preparing_rebalance:
+            break;
         case GroupState::empty:
-        case GroupState::dead: return refuse(ErrorCode::unknown_member_id);
+        case GroupState::dead:
+            return refuse(ErrorCode::unknown_member_id);
     }
     update_member(member, request, step);
     if (state_ != GroupState::preparing_rebalance) prepare_rebalance(step);
@@ -249,7 +258,8 @@ void ClassicGroup::replace_static(const JoinRequest& request, std::string new_id
             break;
         case GroupState::preparing_rebalance:
         case GroupState::empty:
-        case GroupState::dead: return;
+        case GroupState::dead:
+            return;
     }
     prepare_rebalance(step);
 }
@@ -261,7 +271,8 @@ ClassicGroup::Member& ClassicGroup::rename_static(const std::string& instance_id
     auto node = members_.extract(old_id);
     base::ensure(!node.empty(), "a static id maps to a member");
     auto& renamed = node.mapped();
-    if (renamed.join) answer_join(renamed, join_refusal(ErrorCode::fenced_instance_id, old_id), step);
+    if (renamed.join)
+        answer_join(renamed, join_refusal(ErrorCode::fenced_instance_id, old_id), step);
     if (renamed.sync) answer_sync(renamed, sync_refusal(ErrorCode::fenced_instance_id), step);
     step.timers.cancel(timer(TimerKey::Kind::member, old_id));
     if (unsynced_.erase(old_id) > 0) unsynced_.insert(new_id);
@@ -333,7 +344,8 @@ std::vector<JoinedMember> ClassicGroup::joined_members() const {
 
 // Requires Empty, CompletingRebalance or Stable.
 void ClassicGroup::prepare_rebalance(Step& step) {
-    if (state_ == GroupState::completing_rebalance) fail_syncs(ErrorCode::rebalance_in_progress, step);
+    if (state_ == GroupState::completing_rebalance)
+        fail_syncs(ErrorCode::rebalance_in_progress, step);
     step.timers.cancel(timer(TimerKey::Kind::sync));
     assignment_in_flight_ = false;
     const bool was_empty = state_ == GroupState::empty;
@@ -354,10 +366,13 @@ void ClassicGroup::prepare_rebalance(Step& step) {
 void ClassicGroup::rebalance_if_settled(Step& step) {
     switch (state_) {
         case GroupState::stable:
-        case GroupState::completing_rebalance: return prepare_rebalance(step);
-        case GroupState::preparing_rebalance: return complete_join_if_all_came(step);
+        case GroupState::completing_rebalance:
+            return prepare_rebalance(step);
+        case GroupState::preparing_rebalance:
+            return complete_join_if_all_came(step);
         case GroupState::empty:
-        case GroupState::dead: return;
+        case GroupState::dead:
+            return;
     }
 }
 
@@ -373,8 +388,8 @@ void ClassicGroup::join_time_is_up(Step& step) {
     if (initial_delay_ && initial_delay_->somebody_came && initial_delay_->remaining_ms > 0) {
         auto& delay = *initial_delay_;
         const auto last_ms = delay.window_ms;
-        delay.window_ms = std::min<std::int64_t>(step.settings.initial_rebalance_delay_ms,
-                                                 delay.remaining_ms);
+        delay.window_ms =
+            std::min<std::int64_t>(step.settings.initial_rebalance_delay_ms, delay.remaining_ms);
         delay.remaining_ms = std::max<std::int64_t>(delay.remaining_ms - last_ms, 0);
         delay.somebody_came = false;
         step.timers.set(timer(TimerKey::Kind::join), step.now.steady_ms + delay.window_ms);
@@ -538,7 +553,8 @@ void ClassicGroup::replacement_written(const StaticReplacementIntent& intent, Er
         reply.member_id.clear();
         reply.leader = intent.old_leader;
         answer_join(member, std::move(reply), step);
-        auto& old = rename_static(intent.instance_id, intent.new_member_id, intent.old_member_id, step);
+        auto& old =
+            rename_static(intent.instance_id, intent.new_member_id, intent.old_member_id, step);
         set_protocols(old, intent.old_protocols);
         old.session_timeout_ms = intent.old_session_timeout_ms;
         old.rebalance_timeout_ms = intent.old_rebalance_timeout_ms;
@@ -574,8 +590,7 @@ void ClassicGroup::synced(const std::string& member_id, Step& step) {
 }
 
 void ClassicGroup::sync_time_is_up(Step& step) {
-    const bool settles =
-        state_ == GroupState::completing_rebalance || state_ == GroupState::stable;
+    const bool settles = state_ == GroupState::completing_rebalance || state_ == GroupState::stable;
     if (!settles || unsynced_.empty()) return;
     for (const auto& id : std::set<std::string>(unsynced_)) forget(id, step);
     prepare_rebalance(step);
@@ -592,7 +607,8 @@ ErrorCode ClassicGroup::check_member(const MemberIdentity& member) const {
     return members_.contains(member.member_id) ? ErrorCode::none : ErrorCode::unknown_member_id;
 }
 
-ErrorCode ClassicGroup::heartbeat(const MemberIdentity& member, std::int32_t generation, Step& step) {
+ErrorCode ClassicGroup::heartbeat(const MemberIdentity& member, std::int32_t generation,
+                                  Step& step) {
     if (state_ == GroupState::dead) return ErrorCode::coordinator_not_available;
     const auto error = check_member(member);
     if (error != ErrorCode::none) return error;
@@ -605,11 +621,11 @@ ErrorCode ClassicGroup::heartbeat(const MemberIdentity& member, std::int32_t gen
 ErrorCode ClassicGroup::accept_commit(const MemberIdentity& member, std::int32_t generation,
                                       Step& step) {
     if (state_ == GroupState::dead) return ErrorCode::coordinator_not_available;
+    // Without a generation it is a tool or a consumer that assigns itself, whatever else it says.
+    if (generation < 0 && state_ == GroupState::empty) return ErrorCode::none;
     const bool claims_membership =
         generation >= 0 || !member.member_id.empty() || member.instance_id.has_value();
-    if (!claims_membership) {
-        return state_ == GroupState::empty ? ErrorCode::none : ErrorCode::unknown_member_id;
-    }
+    if (!claims_membership) return ErrorCode::unknown_member_id;
     const auto error = check_member(member);
     if (error != ErrorCode::none) return error;
     if (generation != generation_) return ErrorCode::illegal_generation;
@@ -731,7 +747,8 @@ void ClassicGroup::enter(GroupState state, Step& step) {
 
 std::int64_t ClassicGroup::rebalance_timeout_ms() const {
     std::int32_t longest = 0;
-    for (const auto& [id, member] : members_) longest = std::max(longest, member.rebalance_timeout_ms);
+    for (const auto& [id, member] : members_)
+        longest = std::max(longest, member.rebalance_timeout_ms);
     return longest;
 }
 
@@ -794,9 +811,8 @@ bool ClassicGroup::check_invariants() const {
         const auto found = members_.find(id);
         holds = holds && found != members_.end() && found->second.instance_id == instance_id;
     }
-    const bool has_common = std::ranges::any_of(supporters_, [&](const auto& supporter) {
-        return supporter.second == members_.size();
-    });
+    const bool has_common = std::ranges::any_of(
+        supporters_, [&](const auto& supporter) { return supporter.second == members_.size(); });
     holds = holds && (members_.empty() || has_common);
     const bool may_be_empty =
         state_ != GroupState::stable && state_ != GroupState::completing_rebalance;

@@ -16,6 +16,16 @@ namespace {
 // Records store strings with an int16 length.
 constexpr std::size_t string_bytes_max = std::numeric_limits<std::int16_t>::max();
 
+// Characters as Java counts them, and so Apache Kafka's limit: UTF-16 units of what is UTF-8 here.
+std::size_t java_length(std::string_view text) {
+    std::size_t units = 0;
+    for (const char each : text) {
+        const auto byte = static_cast<unsigned char>(each);
+        if ((byte & 0xc0) != 0x80) units += byte >= 0xf0 ? 2 : 1;
+    }
+    return units;
+}
+
 // What "-" and an id of the coordinator's making add to a client id.
 constexpr std::size_t member_id_suffix_bytes = 37;
 
@@ -49,9 +59,12 @@ Effects GroupShard::in_step(Now now, Body body) {
 
 ErrorCode GroupShard::status_error() const noexcept {
     switch (status_) {
-        case Status::loading: return ErrorCode::coordinator_load_in_progress;
-        case Status::closed: return ErrorCode::not_coordinator;
-        case Status::active: break;
+        case Status::loading:
+            return ErrorCode::coordinator_load_in_progress;
+        case Status::closed:
+            return ErrorCode::not_coordinator;
+        case Status::active:
+            break;
     }
     return ErrorCode::none;
 }
@@ -150,7 +163,8 @@ Effects GroupShard::sync(const SyncRequest& request, Now now) {
     if (status_ == Status::loading) return refuse(ErrorCode::rebalance_in_progress);
     if (const auto error = status_error(); error != ErrorCode::none) return refuse(error);
     for (const auto& [member, assignment] : request.assignments) {
-        if (assignment.size() > member_metadata_bytes_max) return refuse(ErrorCode::invalid_request);
+        if (assignment.size() > member_metadata_bytes_max)
+            return refuse(ErrorCode::invalid_request);
     }
     auto* live = find_live(request.group_id);
     if (!live) return refuse(ErrorCode::unknown_member_id);
@@ -166,8 +180,8 @@ ErrorCode GroupShard::heartbeat(const std::string& group_id, const MemberIdentit
     auto* live = find_live(group_id);
     if (!live) return ErrorCode::unknown_member_id;
     auto error = ErrorCode::none;
-    const auto effects = in_step(
-        now, [&](Step& step) { error = live->group.heartbeat(member, generation, step); });
+    const auto effects =
+        in_step(now, [&](Step& step) { error = live->group.heartbeat(member, generation, step); });
     base::ensure(effects.writes.empty() && effects.replies.empty(),
                  "a heartbeat moves a deadline and nothing else");
     return error;
@@ -217,7 +231,7 @@ Effects GroupShard::commit(const CommitRequest& request, Now now) {
         for (const auto& [partition, committed] : request.offsets) {
             auto& each = reply.partitions.emplace_back(error);
             if (each != ErrorCode::none) continue;
-            if (std::cmp_greater(committed.metadata.size(), settings_.metadata_bytes_max) ||
+            if (std::cmp_greater(java_length(committed.metadata), settings_.metadata_bytes_max) ||
                 committed.metadata.size() > string_bytes_max) {
                 each = ErrorCode::offset_metadata_too_large;
             } else if (partition.topic.size() > string_bytes_max) {
@@ -282,11 +296,14 @@ Effects GroupShard::delete_offsets(Ticket ticket, const std::string& group_id,
     const auto refuse = [&](ErrorCode error) {
         return answer_now(ticket, PartitionsReply{error, {}});
     };
+    if (group_id.empty()) return refuse(ErrorCode::invalid_group_id);
     if (const auto error = status_error(); error != ErrorCode::none) return refuse(error);
     auto* live = find_live(group_id);
-    if (!live || live->group.state() == GroupState::dead) return refuse(ErrorCode::group_id_not_found);
+    if (!live || live->group.state() == GroupState::dead)
+        return refuse(ErrorCode::group_id_not_found);
     const bool is_empty = live->group.state() == GroupState::empty;
-    if (!is_empty && live->group.protocol_type() != "consumer") return refuse(ErrorCode::non_empty_group);
+    if (!is_empty && live->group.protocol_type() != "consumer")
+        return refuse(ErrorCode::non_empty_group);
 
     const auto& topics = live->group.subscribed_topics();
     const auto is_read = [&](const std::string& topic) {
@@ -315,7 +332,8 @@ Effects GroupShard::delete_group(Ticket ticket, const std::string& group_id, Now
     const auto refuse = [&](ErrorCode error) { return answer_now(ticket, DeleteReply{error}); };
     if (const auto error = status_error(); error != ErrorCode::none) return refuse(error);
     auto* live = find_live(group_id);
-    if (!live || live->group.state() == GroupState::dead) return refuse(ErrorCode::group_id_not_found);
+    if (!live || live->group.state() == GroupState::dead)
+        return refuse(ErrorCode::group_id_not_found);
     if (live->group.state() != GroupState::empty) return refuse(ErrorCode::non_empty_group);
 
     return in_step(now, [&](Step& step) {
@@ -359,7 +377,8 @@ DescribedGroup GroupShard::describe(const std::string& group_id) const {
 std::vector<ListedGroup> GroupShard::list() const {
     std::vector<ListedGroup> listed;
     for (const auto& [id, live] : live_) {
-        listed.push_back({id, live.group.protocol_type(), std::string(to_string(live.group.state()))});
+        listed.push_back(
+            {id, live.group.protocol_type(), std::string(to_string(live.group.state()))});
     }
     return listed;
 }
@@ -388,12 +407,17 @@ Effects GroupShard::time_passes(Now now) {
             auto* live = find_live(due->group_id);
             if (!live) continue;
             switch (due->kind) {
-                case TimerKey::Kind::join: live->group.join_time_is_up(step); break;
-                case TimerKey::Kind::sync: live->group.sync_time_is_up(step); break;
+                case TimerKey::Kind::join:
+                    live->group.join_time_is_up(step);
+                    break;
+                case TimerKey::Kind::sync:
+                    live->group.sync_time_is_up(step);
+                    break;
                 case TimerKey::Kind::member:
                     live->group.member_time_is_up(due->member_id, step);
                     break;
-                case TimerKey::Kind::write: break;
+                case TimerKey::Kind::write:
+                    break;
             }
             drop_if_gone(due->group_id);
         }
@@ -454,8 +478,8 @@ Effects GroupShard::expire_offsets(Now now) {
     });
 }
 
-Effects GroupShard::forget_partitions(
-    const std::function<bool(const base::TopicPartition&)>& gone, Now now) {
+Effects GroupShard::forget_partitions(const std::function<bool(const base::TopicPartition&)>& gone,
+                                      Now now) {
     if (status_ != Status::active) return {};
     return in_step(now, [&](Step& step) {
         for (auto& [id, live] : live_) {
@@ -463,7 +487,8 @@ Effects GroupShard::forget_partitions(
             std::vector<Record> records;
             if (logged) {
                 for (const auto& [partition, committed] : logged->offsets) {
-                    if (gone(partition)) records.push_back(OffsetRecord{id, partition, std::nullopt});
+                    if (gone(partition))
+                        records.push_back(OffsetRecord{id, partition, std::nullopt});
                 }
             }
             for (const auto& [partition, count] : live.pending_commits) {
@@ -489,7 +514,8 @@ void GroupShard::submit(std::vector<Record> records, Intent intent, Now now, Eff
         if (offset && offset->committed) ++live.pending_commits[offset->partition];
     }
     if (!std::holds_alternative<NoIntent>(intent)) {
-        timers_.set({TimerKey::Kind::write, {}, {}, id}, now.steady_ms + settings_.commit_timeout_ms);
+        timers_.set({TimerKey::Kind::write, {}, {}, id},
+                    now.steady_ms + settings_.commit_timeout_ms);
     }
     effects.writes.push_back({id, records});
     in_flight_.emplace(id, InFlight{std::move(records), group_id, std::move(intent)});

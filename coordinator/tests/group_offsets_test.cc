@@ -42,11 +42,12 @@ TEST_SUITE("coordinator/group offsets") {
         const auto member = in.settled("g", {.instance = "i"});
         const MemberIdentity self{member.id, "i"};
         CHECK(in.commit_one("simple", 1) == ErrorCode::none);
-        CHECK(in.commit_one("simple", 2, {"m", {}}) == ErrorCode::unknown_member_id);
+        CHECK(in.commit_one("simple", 2, {"m", {}}) == ErrorCode::none);
         CHECK(in.commit_one("simple", 2, {}, 0) == ErrorCode::unknown_member_id);
         CHECK(in.commit_one("absent", 1, {"m", {}}, 1) == ErrorCode::illegal_generation);
-        CHECK(in.commit_one("absent", 1, {"m", {}}, -1) == ErrorCode::unknown_member_id);
         CHECK(in.state("absent") == "Dead");
+        CHECK(in.commit_one("absent", 1, {"m", {}}, -1) == ErrorCode::none);
+        CHECK(in.state("absent") == "Empty");
         CHECK(in.commit_one("g", 1) == ErrorCode::unknown_member_id);
         CHECK(in.commit_one("g", 1, {"x", {}}, 1) == ErrorCode::unknown_member_id);
         CHECK(in.commit_one("g", 1, {"x", "i"}, 1) == ErrorCode::fenced_instance_id);
@@ -83,6 +84,19 @@ TEST_SUITE("coordinator/group offsets") {
             CHECK(in.commit_one("g", turn, {member.id, {}}, 1) == ErrorCode::none);
         }
         CHECK(in.state("g") == "Stable");
+    }
+
+    TEST_CASE("metadata is measured in characters as Java counts them") {
+        GroupFixture in(without_delay());
+        std::string text;
+        for (int i = 0; i < 4096; ++i) text += "\u00fc";
+        auto most = in.committed(1);
+        most.metadata = text;
+        auto large = in.committed(2);
+        large.metadata = text + "m";
+        const auto ticket = in.commit("g", {}, -1, {{at("t", 0), most}, {at("t", 1), large}});
+        CHECK(in.answer<PartitionsReply>(ticket).partitions ==
+              std::vector{ErrorCode::none, ErrorCode::offset_metadata_too_large});
     }
 
     TEST_CASE("metadata over 4096 bytes is refused for its partition alone") {
