@@ -10,7 +10,8 @@ using protocol::ErrorCode;
 
 namespace {
 
-void describe(const storage::ProducerFacts& producer, DescribeProducersResponse::Topic::Partition& answer) {
+void describe(const storage::ProducerFacts& producer,
+              DescribeProducersResponse::Topic::Partition& answer) {
     auto& each = answer.active_producers.emplace_back();
     each.producer_id = producer.producer;
     each.producer_epoch = producer.epoch;
@@ -22,7 +23,8 @@ void describe(const storage::ProducerFacts& producer, DescribeProducersResponse:
 
 }  // namespace
 
-Answer<DescribeProducersResponse> handle(RequestContext& context, DescribeProducersRequest request) {
+Answer<DescribeProducersResponse> handle(RequestContext& context,
+                                         DescribeProducersRequest request) {
     const auto image = context.image();
     DescribeProducersResponse response;
     for (const auto& topic : request.topics) {
@@ -36,8 +38,12 @@ Answer<DescribeProducersResponse> handle(RequestContext& context, DescribeProduc
             const PartitionImage* partition = known ? known->find(index) : nullptr;
             if (!may) {
                 answer.error_code = ErrorCode::topic_authorization_failed;
+            } else if (const auto valid = check_topic_name(topic.name); !valid) {
+                answer.error_code = valid.error().code;
+                answer.error_message = wire::Text(valid.error().message);
             } else if (!partition) {
                 answer.error_code = ErrorCode::unknown_topic_or_partition;
+                if (!known) answer.error_message = wire::Text("there is no such topic");
             } else if (!partition->local) {
                 answer.error_code = partition->why_not_local(image->self);
             } else if (const auto producers = partition->local->producers()) {

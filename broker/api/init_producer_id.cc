@@ -35,6 +35,10 @@ boost::asio::awaitable<InitProducerIdResponse> grant_later(RequestContext contex
 }  // namespace
 
 Answer<InitProducerIdResponse> handle(RequestContext& context, InitProducerIdRequest request) {
+    // Who has an id has an epoch.
+    if ((request.producer_id.value() == -1) != (request.producer_epoch == -1)) {
+        return refused(ErrorCode::invalid_request);
+    }
     if (request.transactional_id) {
         if (request.transactional_id->empty()) return refused(ErrorCode::invalid_request);
         if (!context.authorise(Operation::write, ResourceType::transactional_id, *request.transactional_id)) {

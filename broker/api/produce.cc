@@ -187,12 +187,24 @@ void take_job(const RequestContext& context, const ProduceRequest& request, Work
     work.jobs.push_back({&topic, partition, records, &answer, at, std::nullopt});
 }
 
+// Whether any partition gets records of a transaction.
+bool is_transactional(const ProduceRequest& request) {
+    const auto has_transaction = [](const auto& partition) {
+        const auto batch = records::Batch::view(partition.records.bytes());
+        return batch && batch->is_transactional();
+    };
+    return std::ranges::any_of(request.topic_data, [&](const auto& topic) {
+        return std::ranges::any_of(topic.partition_data, has_transaction);
+    });
+}
+
 // The answer with its refusals, and the jobs of the others. Returns the bytes of all records.
 std::size_t take_jobs(const RequestContext& context, const ProduceRequest& request, Work& work) {
     const bool by_id = context.api_version >= 13;
-    const bool may_use_id = !request.transactional_id ||
-                            context.authorise(Operation::write, ResourceType::transactional_id,
-                                              *request.transactional_id);
+    const bool may_use_id = !is_transactional(request) ||
+                            (request.transactional_id &&
+                             context.authorise(Operation::write, ResourceType::transactional_id,
+                                               *request.transactional_id));
     std::size_t partitions = 0;
     for (const auto& topic : request.topic_data) partitions += topic.partition_data.size();
     work.pending = std::make_shared<Pending>(partitions);
@@ -201,6 +213,7 @@ std::size_t take_jobs(const RequestContext& context, const ProduceRequest& reque
     std::size_t bytes = 0;
     std::size_t at = 0;
     for (const auto& topic : request.topic_data) {
+        if (topic.partition_data.empty()) continue;
         auto& topic_answer = work.response.responses.emplace_back();
         topic_answer.name = topic.name;
         topic_answer.topic_id = topic.topic_id;
@@ -256,10 +269,29 @@ bool is_heavy(const RequestContext& context, const Work& work, const Job& job,
                              rules_of(*job.topic->config, *work.image->config, context.now_ms));
 }
 
+// Beside most refusals of records, Apache Kafka tells where the partition begins.
+void tell_log_start(const Job& job) {
+    switch (job.answer->error_code) {
+        case ErrorCode::corrupt_message:
+        case ErrorCode::message_too_large:
+        case ErrorCode::record_list_too_large:
+        case ErrorCode::not_leader_or_follower:
+        case ErrorCode::kafka_storage_error:
+            return;
+        default:
+            break;
+    }
+    const auto at = job.partition->local->positions();
+    if (at) job.answer->log_start_offset = at->log_start;
+}
+
 void append(const RequestContext& context, const ProduceRequest& request, Work& work,
             const Job& job, Verdict accepted) {
     auto& answer = *job.answer;
-    if (!accepted) return refuse(answer, accepted.error());
+    if (!accepted) {
+        refuse(answer, accepted.error());
+        return tell_log_start(job);
+    }
     if (accepted->bytes.empty()) {  // An empty message set of an old client: nothing to do.
         answer.base_offset = Offset(-1);
         return;
@@ -292,7 +324,8 @@ void append(const RequestContext& context, const ProduceRequest& request, Work& 
         pending.outcomes[job.at].store(static_cast<std::int16_t>(ErrorCode::none),
                                        std::memory_order_relaxed);
         pending.open.fetch_sub(1, std::memory_order_relaxed);
-        return refuse(answer, appended.error().code, appended.error().detail);
+        refuse(answer, appended.error().code, appended.error().detail);
+        return tell_log_start(job);
     }
     const auto& repetition = appended->reserved.repetition;
     answer.base_offset = repetition ? repetition->first : appended->reserved.first;

@@ -29,7 +29,8 @@ from exceptions import ABSENT, EXCEPTIONS
 from peer import Peer
 from sequence import EVERY
 
-SETTINGS = {"message.max.bytes": "100000", "zookeeper.session.timeout.ms": "4000"}
+# Records of old times must not be deleted, thirty seconds after the start or later.
+SETTINGS = {"message.max.bytes": "100000", "log.retention.hours": "-1", "zookeeper.session.timeout.ms": "4000"}
 
 
 @dataclasses.dataclass

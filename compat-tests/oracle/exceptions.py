@@ -59,6 +59,16 @@ EXCEPTIONS = [
             "there are no feature versions, and -1 is what Apache Kafka says before it has any"),
     Allowed("JoinGroup", "*.protocol_name", None, "", "a protocol without a name: Apache Kafka tells it as null",
             sequence="refused"),
+    Allowed("Produce", "*.partition_responses[*].error_message", None, "TEXT",
+            "Milena says in words what is wrong with records; Apache Kafka does so for few errors only"),
+    Allowed("Produce", "*.error_code", -1, 87, "records that cannot be read: Apache Kafka fails inside and says unknown "
+            "error", sequence="lying_batches"),
+    Allowed("Produce", "*.error_code", -1, 76, "a codec that does not exist, likewise", sequence="lying_batches"),
+    Allowed("Produce", "*.error_code", -1, 32, "a negative time in an old message, likewise", sequence="times"),
+    Allowed("Produce", "*.partition_responses[0].*", ANY, ANY, "offsets inside a batch that do not count up from 0: "
+            "Apache Kafka stores what a consumer cannot make sense of; Milena refuses it", sequence="wrong_deltas"),
+    Allowed("InitProducerId", "*", ANY, ANY, "not yet: there is no transaction coordinator, and the refusal is final",
+            sequence="transactional_id"),
     Allowed("OffsetCommit", "*.partitions[0].metadata", "", "some text",
             "the text of version 0 is lost in Apache Kafka's ZooKeeper, and kept here", sequence="in_version_0"),
     Allowed("Metadata", "*.topics[*].error_code", -1, 42,

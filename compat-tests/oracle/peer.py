@@ -163,6 +163,13 @@ class Peer:
                 raise RuntimeError("a condition did not come true in time")
             time.sleep(0.01)
 
+    def known_id(self, name):
+        """The id of a topic that stays; zero when there is no such topic."""
+        for known, topic in self.topics.items():
+            if topic == name:
+                return known
+        return self.id_of(name)
+
     def id_of(self, name):
         return self.ask("Metadata", 12, topics=[{"name": name}])["topics"][0]["topic_id"]
 

@@ -436,6 +436,10 @@ Verdict judge_messages(Bytes messages, Codec codec, const ProduceRules& rules,
             judge.look_at_claim(walk->count(), (*message)->timestamp());
         }
         for (std::int32_t index = 0; const Record* record = walk->next(); ++index) {
+            if (record->timestamp < no_timestamp) {
+                return reject(ProduceError::invalid_timestamp,
+                              "the timestamp " + text(record->timestamp) + " is before 1970");
+            }
             judge.look_at(index, record->key.has_value(), record->timestamp);
             if (judge.offended()) continue;
             if (record->timestamp > max_timestamp) {

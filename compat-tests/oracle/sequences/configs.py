@@ -73,7 +73,7 @@ def of_topic(kafka, version):
     alter(kafka, version, (TOPIC, name, [("segment.bytes", "2000000"), ("cleanup.policy", "compact")]), check=True)
     alter(kafka, version, (TOPIC, name, [("segment.bytes", "2000000"), ("cleanup.policy", "compact")]))
     settled(kafka, TOPIC, name, "segment.bytes", "2000000")
-    settled(kafka, TOPIC, name, "retention.ms", "604800000")
+    settled(kafka, TOPIC, name, "retention.ms", "-1")
     describe(kafka, 1, (TOPIC, name))
     for check in (False, True):
         for configs in BAD_VALUES:
