@@ -92,6 +92,7 @@ std::string shown(const KeyDefinition* key, std::string_view value) {
 class Loader {
 public:
     LoadedConfig load(const ConfigInputs& inputs) {
+        file_name_ = inputs.file_name;
         read_file(inputs);
         for (const std::string& variable : inputs.environment) read_variable(variable);
         for (const std::string& text : inputs.overrides) read_override(text);
@@ -235,13 +236,13 @@ private:
         return map;
     }
 
-    // Where the key, or what stands for it, was given.
+    // Where the key, or what stands for it, was given; one that is nowhere is missing in the file.
     std::string where_of(std::string_view name) const {
         if (is_set(name)) return assignments_.find(name)->second.where;
         for (const std::string_view synonym : find_broker_key(name)->synonyms) {
             if (is_set(synonym)) return assignments_.find(synonym)->second.where;
         }
-        return "";
+        return file_name_;
     }
 
     void check_together() {
@@ -294,6 +295,7 @@ private:
     }
 
     std::map<std::string, Assignment, std::less<>> assignments_;
+    std::string file_name_;
     std::vector<ConfigMessage> messages_;
     bool failed_ = false;
 };

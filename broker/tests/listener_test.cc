@@ -86,7 +86,7 @@ TEST_CASE("what cannot work is said with the key and the remedy") {
           "f:2: error: listeners: the listener SSL speaks SSL, which this version cannot do yet; "
           "only PLAINTEXT works\n");
     CHECK(errors("listeners=INSIDE://:9092\ninter.broker.listener.name=INSIDE") ==
-          "error: listener.security.protocol.map: it has no protocol for the listener INSIDE; add "
+          "f: error: listener.security.protocol.map: it has no protocol for the listener INSIDE; add "
           "INSIDE:PLAINTEXT\n");
     CHECK(errors("listeners=PLAINTEXT://:9092\nadvertised.listeners=PLAINTEXT://0.0.0.0:9092") ==
           "f:3: error: advertised.listeners: nobody can connect to 0.0.0.0:9092; name an address "
@@ -96,7 +96,7 @@ TEST_CASE("what cannot work is said with the key and the remedy") {
     CHECK(errors("listeners=PLAINTEXT://h:9092,PLAINTEXT://h:9093")
               .find("it names PLAINTEXT twice") != std::string::npos);
     CHECK(errors("listeners=A://:9092\nlistener.security.protocol.map=A:PLAINTEXT") ==
-          "error: inter.broker.listener.name: the listener for other brokers is PLAINTEXT, which "
+          "f: error: inter.broker.listener.name: the listener for other brokers is PLAINTEXT, which "
           "is not among the "
           "listeners; set it to A\n");
     CHECK(errors("listener.security.protocol.map=A:TELNET,B") ==
