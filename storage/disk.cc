@@ -1,5 +1,7 @@
 #include "storage/disk.h"
 
+#include "storage/no_wait.h"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -19,6 +21,13 @@ using std::filesystem::path;
 namespace {
 
 constexpr std::size_t pieces_per_call = 1024;  // IOV_MAX of Linux.
+
+// A range is probed at both ends of each piece of this size.
+constexpr std::uint64_t probe_piece_bytes = std::uint64_t{256} << 10;
+
+// Linux begins with no more than this for one advice, whatever it is given (read_ahead_kb).
+constexpr std::uint64_t advice_bytes = std::uint64_t{128} << 10;
+constexpr std::uint64_t page_bytes = 4096;
 
 FaultKind kind_of(int reason) noexcept {
     switch (reason) {
@@ -67,9 +76,11 @@ public:
         std::size_t done = 0;
         while (done < into.size()) {
             const auto rest = into.subspan(done);
-            const auto count = ::pread(descriptor_.number(), rest.data(), rest.size(),
-                                       static_cast<off_t>(position + done));
+            const auto count = read_some(position + done, rest);
             if (count < 0 && errno == EINTR) continue;
+            if (count < 0 && errno == EAGAIN) {
+                return Unexpected(Fault(FaultKind::would_block, name_ + " is not in memory"));
+            }
             if (count < 0) return refused("pread", name_);
             if (count == 0) break;
             done += static_cast<std::size_t>(count);
@@ -130,9 +141,54 @@ public:
         return static_cast<std::uint64_t>(facts.st_size);
     }
 
+    bool is_in_memory(std::uint64_t position, std::uint64_t bytes) const override {
+        const std::uint64_t end = position + bytes;
+        while (position < end) {
+            const std::uint64_t last = std::min(position + probe_piece_bytes, end) - 1;
+            if (!is_byte_in_memory(position) || !is_byte_in_memory(last)) return false;
+            position = last + 1;
+        }
+        return true;
+    }
+
+    void load(std::uint64_t position, std::uint64_t bytes, std::uint64_t ahead) const override {
+        const std::uint64_t end = position + bytes;
+        for (std::uint64_t at = position; at < end + ahead; at += advice_bytes) {
+            ::posix_fadvise(descriptor_.number(), static_cast<off_t>(at),
+                            static_cast<off_t>(std::min(advice_bytes, end + ahead - at)),
+                            POSIX_FADV_WILLNEED);
+        }
+        // Each page is waited for by itself: they come in no certain order.
+        std::byte byte;
+        for (std::uint64_t at = position; at < end; at = (at / page_bytes + 1) * page_bytes) {
+            if (::pread(descriptor_.number(), &byte, 1, static_cast<off_t>(at)) != 1) return;
+        }
+    }
+
     int descriptor() const noexcept override { return descriptor_.number(); }
 
 private:
+    // As pread; EAGAIN under NoWait.
+    ssize_t read_some(std::uint64_t position, std::span<std::byte> into) const {
+        if (NoWait::is_on()) {
+            const iovec piece{into.data(), into.size()};
+            const auto count = ::preadv2(descriptor_.number(), &piece, 1,
+                                         static_cast<off_t>(position), RWF_NOWAIT);
+            // File systems that do not know the flag are read as ever.
+            if (count >= 0 || errno != EOPNOTSUPP) return count;
+        }
+        return ::pread(descriptor_.number(), into.data(), into.size(),
+                       static_cast<off_t>(position));
+    }
+
+    bool is_byte_in_memory(std::uint64_t position) const {
+        std::byte byte;
+        const iovec piece{&byte, 1};
+        return ::preadv2(descriptor_.number(), &piece, 1, static_cast<off_t>(position),
+                         RWF_NOWAIT) >= 0 ||
+               errno != EAGAIN;
+    }
+
     Descriptor descriptor_;
     std::string name_;
 };
@@ -207,9 +263,9 @@ public:
     Result<FileFacts, Fault> facts(const path& name) override {
         struct stat facts;
         if (::stat(name.c_str(), &facts) != 0) return refused("stat", name.string());
-        return FileFacts{static_cast<std::uint64_t>(facts.st_size),
-                         std::int64_t{facts.st_mtim.tv_sec} * 1000 +
-                             facts.st_mtim.tv_nsec / 1'000'000};
+        return FileFacts{
+            static_cast<std::uint64_t>(facts.st_size),
+            std::int64_t{facts.st_mtim.tv_sec} * 1000 + facts.st_mtim.tv_nsec / 1'000'000};
     }
 
     Result<void, Fault> sync_directory(const path& name) override {
@@ -230,7 +286,7 @@ public:
         const int number = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
         if (number < 0) return refused("open", name.string());
         auto held = std::make_unique<RealLock>(number);
-        struct flock wanted {};
+        struct flock wanted{};
         wanted.l_type = F_WRLCK;
         wanted.l_whence = SEEK_SET;
         if (::fcntl(number, F_OFD_SETLK, &wanted) != 0) {

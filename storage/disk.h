@@ -28,7 +28,7 @@ public:
     virtual ~File() = default;
 
     // Copy bytes from `position` on. Returns how many there were: less than asked for only
-    // at the end of the file. Faults: io.
+    // at the end of the file. Faults: io; would_block under NoWait (no_wait.h).
     [[nodiscard]] virtual base::Result<std::size_t, Fault> read(
         std::uint64_t position, std::span<std::byte> into) const = 0;
 
@@ -46,6 +46,14 @@ public:
     [[nodiscard]] virtual base::Result<void, Fault> truncate(std::uint64_t bytes) = 0;
 
     [[nodiscard]] virtual base::Result<std::uint64_t, Fault> size() const = 0;
+
+    // Whether a range (position, bytes) can be read without waiting for the disk, as far as
+    // samples of it tell.
+    [[nodiscard]] virtual bool is_in_memory(std::uint64_t, std::uint64_t) const { return true; }
+
+    // Bring a range (position, bytes) into the page cache and wait for it; have the kernel begin
+    // with `ahead` more bytes behind it. What fails here fails again when it is read.
+    virtual void load(std::uint64_t, std::uint64_t, std::uint64_t /*ahead*/) const {}
 
     // For sendfile; -1 when the file has none (a simulated one).
     virtual int descriptor() const noexcept = 0;

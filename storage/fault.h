@@ -15,6 +15,7 @@ enum class FaultKind {
     foreign,       // A log directory of another broker or cluster, or of a newer format.
     out_of_range,  // The offset is not in the log: OFFSET_OUT_OF_RANGE(1).
     busy,          // The log is being truncated: ask again when that has finished.
+    would_block,   // Under NoWait only: the bytes are on the disk and not in memory.
 };
 
 struct Fault {

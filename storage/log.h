@@ -123,6 +123,7 @@ struct ReadLimits {
     std::size_t bytes_max = 0;
     bool at_least_one_batch = false;  // The first batch whole, even if it is longer.
     bool with_aborted = false;        // List the aborted transactions (read_committed).
+    bool load = false;                // Bring what is given into memory, and begin with what follows.
 };
 
 // Where to look for an offset. Holds what it names alive; made by locate().
@@ -364,7 +365,7 @@ public:
     // D. Starts with the batch that holds the offset, or the next one there is. Bytes that
     // this process has not written are checked (CRC-32C, offsets) the first time they are
     // read. Faults: io; corrupt names file and position; busy when the log was truncated
-    // meanwhile.
+    // meanwhile; would_block under NoWait, also when only the records are not in memory.
     [[nodiscard]] base::Result<ReadResult, Fault> read(const ReadPlan& plan) const;
 
     // L, then D. The earliest offset whose record has a timestamp of `timestamp` or more;

@@ -1,9 +1,9 @@
-#include "storage/log.h"
-
 #include "protocol/records/message_set.h"
 #include "protocol/records/record.h"
 #include "storage/file_slice.h"
+#include "storage/log.h"
 #include "storage/lookup.h"
+#include "storage/no_wait.h"
 
 #include <algorithm>
 #include <limits>
@@ -17,8 +17,8 @@ using base::Unexpected;
 namespace {
 
 Unexpected<Fault> busy(const SegmentView& view) {
-    return Unexpected(Fault(FaultKind::busy, view.segment->path(".log").string() +
-                                                 " was truncated while it was read"));
+    return Unexpected(Fault(
+        FaultKind::busy, view.segment->path(".log").string() + " was truncated while it was read"));
 }
 
 // What goes wrong in a file that is being truncated is no fault of its own.
@@ -27,6 +27,12 @@ Result<T, Fault> unless_truncated(const SegmentView& view, Result<T, Fault> resu
     if (!view.still_holds()) return busy(view);
     return result;
 }
+
+// What is read ahead of a reader that the disk must be waited for.
+constexpr std::uint64_t ahead_bytes = std::uint64_t{4} << 20;
+
+// What this process wrote last is in memory: so much at the end of a log needs no look.
+constexpr std::uint64_t fresh_bytes = std::uint64_t{4} << 20;
 
 // Where `offset` lies if it is in the part that is remembered.
 struct RecentPosition {
@@ -96,8 +102,8 @@ Result<std::uint64_t, Fault> check(const File& file, const SegmentView& view, Of
 }  // namespace
 
 std::size_t Log::segment_of(Offset offset) const noexcept {
-    const auto after = std::ranges::upper_bound(segments_, offset, {},
-                                                [](const auto& segment) { return segment->base(); });
+    const auto after = std::ranges::upper_bound(
+        segments_, offset, {}, [](const auto& segment) { return segment->base(); });
     return after == segments_.begin() ? 0 : std::size_t(after - segments_.begin()) - 1;
 }
 
@@ -118,10 +124,10 @@ SegmentView Log::view(std::size_t index) const {
 Result<ReadPlan, Fault> Log::locate(Offset from, const ReadLimits& limits) const {
     if (truncating_) return Unexpected(Fault(FaultKind::busy, "the log is being truncated"));
     if (from < log_start_ || from > end_) {
-        return Unexpected(Fault(FaultKind::out_of_range,
-                                "offset " + std::to_string(from.value()) + " is not in [" +
-                                    std::to_string(log_start_.value()) + ", " +
-                                    std::to_string(end_.value()) + "]"));
+        return Unexpected(
+            Fault(FaultKind::out_of_range, "offset " + std::to_string(from.value()) +
+                                               " is not in [" + std::to_string(log_start_.value()) +
+                                               ", " + std::to_string(end_.value()) + "]"));
     }
     ReadPlan plan;
     plan.from_ = from;
@@ -194,8 +200,8 @@ Result<ReadResult, Fault> Log::read(const ReadPlan& plan) const {
     std::optional<std::uint64_t> end = went_on ? std::nullopt : plan.bound_;
     if (!end && bound >= view.end) end = view.bytes;
     if (!end) {
-        const auto found = find_entry(disk_, **file, view, bound,
-                                      went_on ? std::nullopt : plan.bound_search_);
+        const auto found =
+            find_entry(disk_, **file, view, bound, went_on ? std::nullopt : plan.bound_search_);
         if (!found) return unless_truncated<ReadResult>(view, Unexpected(found.error()));
         end = *found ? (*found)->position : view.bytes;
     }
@@ -211,6 +217,11 @@ Result<ReadResult, Fault> Log::read(const ReadPlan& plan) const {
         }
     }
     const bool is_cut_short = *start + bytes < *end;
+    const bool is_fresh = plan.start_ && view.bytes - *start <= fresh_bytes;
+    if (NoWait::is_on() && !is_fresh && !(*file)->is_in_memory(*start, bytes)) {
+        return Unexpected(Fault(FaultKind::would_block, "the records are not in memory"));
+    }
+    if (plan.limits_.load && bytes > 0) (*file)->load(*start, bytes, ahead_bytes);
     if (bytes > 0 && !result.first_batch_is_cut &&
         !view.segment->is_checked(*start, *start + bytes)) {
         const auto good = check(**file, view, plan.from_, *start, *start + bytes);
@@ -250,9 +261,10 @@ Result<ReadResult, Fault> Log::read(const ReadPlan& plan) const {
 namespace {
 
 // The first record of an entry, at `from` or above, whose timestamp is at least `timestamp`.
-Result<std::optional<TimestampedOffset>, Fault> find_record(
-    std::span<const std::byte> entry, const EntryFacts& facts, Offset from, std::int64_t timestamp,
-    records::Inflater& inflater) {
+Result<std::optional<TimestampedOffset>, Fault> find_record(std::span<const std::byte> entry,
+                                                            const EntryFacts& facts, Offset from,
+                                                            std::int64_t timestamp,
+                                                            records::Inflater& inflater) {
     const auto damaged = [] {
         return Unexpected(Fault(FaultKind::corrupt, "records that do not decode"));
     };
@@ -304,10 +316,10 @@ Result<std::optional<TimestampedOffset>, Fault> Log::find_time(const TimePlan& p
         if (largest->timestamp < timestamp) continue;
         const auto file = view.segment->log_file().open();
         if (!file) return unless_truncated<Answer>(view, Unexpected(file.error()));
-        const auto position =
-            position_of_time(disk_, **file, view, timestamp,
-                             view.is_sealed ? std::span<const TimeEntry>() : std::span(plan.times_),
-                             view.is_sealed ? std::span<const OffsetEntry>() : std::span(plan.offsets_));
+        const auto position = position_of_time(
+            disk_, **file, view, timestamp,
+            view.is_sealed ? std::span<const TimeEntry>() : std::span(plan.times_),
+            view.is_sealed ? std::span<const OffsetEntry>() : std::span(plan.offsets_));
         if (!position) return unless_truncated<Answer>(view, Unexpected(position.error()));
         EntryScan scan(**file, *position, view.bytes, EntryScan::Depth::headers);
         while (const EntryFacts* const entry = scan.next()) {
@@ -371,7 +383,8 @@ Result<RetentionVerdict, Fault> Log::judge(const RetentionPlan& plan, std::int64
         const auto too_much = [&](const SegmentView& view) -> Result<bool, Fault> {
             return bytes >= limit && bytes - limit >= view.bytes;
         };
-        if (auto done = take_while("retention.bytes", too_much); !done) return Unexpected(done.error());
+        if (auto done = take_while("retention.bytes", too_much); !done)
+            return Unexpected(done.error());
     }
     if (plan.config_.deletes && plan.config_.retention_ms >= 0) {
         const auto too_old = [&](const SegmentView& view) -> Result<bool, Fault> {

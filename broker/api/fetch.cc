@@ -4,6 +4,10 @@
 //         enough, an error, or no time to wait: answer
 //         else: park on all partitions, read again when woken or when the time is over
 //
+// The network thread reads what is in memory. When something else is asked for, the round is
+// done on the disk pool, where it also brings the records into memory: up to cold_bytes_max at
+// a time, so that nobody waits long behind it, and the kernel reads ahead for the next Fetch.
+//
 // Records leave as slices of files; clients that speak version 3 or below get them converted.
 // In a session only what is news to the client is kept of a round, so that a Fetch of a
 // thousand idle partitions makes no thousand answers.
@@ -14,6 +18,7 @@
 #include "broker/api/endpoint.h"
 #include "broker/api/fetch_sessions.h"
 #include "broker/api/handlers.h"
+#include "broker/cluster/run_on.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
@@ -22,6 +27,10 @@
 
 #include <algorithm>
 #include <chrono>
+
+// g++ 12 inlines the operator new of a coroutine's frame and not its operator delete, and takes
+// them for mismatched.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 
 namespace broker {
 
@@ -40,6 +49,9 @@ using PartitionAnswer = FetchResponse::Topic::Partition;
 constexpr std::int32_t first_epoch = 0;   // Asks for a session, and closes the one that is named.
 constexpr std::int32_t final_epoch = -1;  // Asks for none, and closes the one that is named.
 constexpr std::int16_t first_version_by_id = 13;
+
+// What a round on the disk pool reads, unless the client's min_bytes asks for more.
+constexpr std::size_t cold_bytes_max = std::size_t{4} << 20;
 
 // What to read: the partitions of a session, or those of the request.
 struct Plan {
@@ -77,6 +89,7 @@ struct Round {
     std::vector<Spot> spots;    // Where to wait for more.
     std::size_t bytes = 0;
     bool must_answer = false;  // An error or a divergence: waiting changes nothing.
+    bool is_cold = false;      // Something is not in memory: nothing else counts.
 };
 
 struct Reader {
@@ -84,6 +97,7 @@ struct Reader {
     const FetchRequest& request;
     const ClusterImage& image;
     BrokerId replica;
+    DiskUse disk;
     std::size_t bytes_left;
     bool has_data =
         false;  // Some partition has given records: the next need not give a whole batch.
@@ -98,6 +112,7 @@ enum class Kind {
     refused,  // Not read: unknown, or nobody's to see.
     failed,   // The error is the answer, at once.
     read,
+    cold,  // Nothing is known: the disk would have to be waited for.
 };
 
 BrokerId replica_of(const FetchRequest& request, std::int16_t version) noexcept {
@@ -173,7 +188,9 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
     request.committed_only = reader.request.isolation_level == 1;
     request.current_leader_epoch = wanted.current_leader_epoch;
     request.last_fetched_epoch = wanted.last_fetched_epoch;
+    request.disk = reader.disk;
     auto read = partition->local->read(request);
+    if (read.would_block) return Kind::cold;
     if (read.error != ErrorCode::none) {
         fail(answer, read.error, version);
         if (read.error != ErrorCode::not_leader_or_follower &&
@@ -227,16 +244,23 @@ std::size_t bytes_max(const FetchRequest& request, const ClusterImage& image,
     return static_cast<std::size_t>(std::max(0, std::min(request.max_bytes, ours)));
 }
 
-Round read_all(const RequestContext& context, const FetchRequest& request, Plan& plan) {
+// One round over all partitions, on this thread.
+Round read_all(const RequestContext& context, const FetchRequest& request, Plan& plan,
+               ImagePointer image, DiskUse disk) {
     Round round;
-    round.image = context.image();
+    round.image = std::move(image);
     const auto replica = replica_of(request, context.api_version);
-    Reader reader{context, request, *round.image, replica,
-                  bytes_max(request, *round.image, replica)};
+    std::size_t allowed = bytes_max(request, *round.image, replica);
+    if (disk == DiskUse::load) {
+        const auto bytes_min = static_cast<std::size_t>(std::max(request.min_bytes, 0));
+        allowed = std::min(allowed, std::max(cold_bytes_max, bytes_min));
+    }
+    Reader reader{context, request, *round.image, replica, disk, allowed};
     if (!plan.session) round.reads.reserve(plan.size());
     round.spots.reserve(plan.size());
     PartitionAnswer answer;
     plan.for_each([&](FetchPartition& partition) {
+        if (round.is_cold) return;
         // Its topic was made since it was asked for.
         if (plan.session && partition.topic->name.empty() &&
             context.api_version >= first_version_by_id) {
@@ -244,6 +268,8 @@ Round read_all(const RequestContext& context, const FetchRequest& request, Plan&
             if (known) plan.session->name(partition, known->name);
         }
         const Kind kind = read_one(reader, partition, answer, round.spots);
+        round.is_cold = kind == Kind::cold;
+        if (round.is_cold) return;
         round.bytes += answer.records.size();
         round.must_answer |= kind == Kind::failed;
         if (plan.session && !partition.is_news(answer)) return;
@@ -253,7 +279,22 @@ Round read_all(const RequestContext& context, const FetchRequest& request, Plan&
     return round;
 }
 
+// A round without waiting for the disk; it may turn out to be cold.
+Round read_hot(const RequestContext& context, const FetchRequest& request, Plan& plan) {
+    return read_all(context, request, plan, context.image(), DiskUse::never);
+}
+
+asio::awaitable<Round> read_cold(const RequestContext& context, const FetchRequest& request,
+                                 Plan& plan) {
+    // The image comes along, so that no thread of the pool keeps one for itself.
+    auto read = [&, image = context.image()]() mutable {
+        return read_all(context, request, plan, std::move(image), DiskUse::load);
+    };
+    co_return co_await run_on(context.services.disk, std::move(read));
+}
+
 bool is_enough(const FetchRequest& request, const Round& round) noexcept {
+    if (round.is_cold) return false;
     const auto bytes_min = std::min(static_cast<std::size_t>(std::max(request.min_bytes, 0)),
                                     bytes_max(request, *round.image, BrokerId(-1)));
     return round.must_answer || round.spots.empty() || request.max_wait_ms <= 0 ||
@@ -444,6 +485,7 @@ struct Unpark {
 asio::awaitable<FetchResponse> answer_later(RequestContext context, FetchRequest request, Plan plan,
                                             Round round) {
     const auto deadline = Clock::now() + std::chrono::milliseconds(request.max_wait_ms);
+    if (round.is_cold) round = co_await read_cold(context, request, plan);
     while (!is_enough(request, round) && Clock::now() < deadline) {
         const auto alarm = std::make_shared<asio::steady_timer>(context.executor, deadline);
         // Posted to this thread, so that it comes after the wait has begun.
@@ -458,7 +500,8 @@ asio::awaitable<FetchResponse> answer_later(RequestContext context, FetchRequest
                 co_await alarm->async_wait(asio::as_tuple(asio::use_awaitable));
             }
         }
-        round = read_all(context, request, plan);
+        round = read_hot(context, request, plan);
+        if (round.is_cold) round = co_await read_cold(context, request, plan);
     }
     co_return answer(context, request, plan, std::move(round));
 }
@@ -478,7 +521,7 @@ asio::awaitable<FetchResponse> answer_in_turn(RequestContext context, FetchReque
     if (!plan.session.is_open()) co_return refusal(ErrorCode::fetch_session_id_not_found);
     if (const auto error = update_session(context, request, plan); error != ErrorCode::none)
         co_return refusal(error);
-    Round round = read_all(context, request, plan);
+    Round round = read_hot(context, request, plan);
     co_return co_await answer_later(std::move(context), std::move(request), std::move(plan),
                                     std::move(round));
 }
@@ -503,7 +546,7 @@ Answer<FetchResponse> handle(RequestContext& context, FetchRequest request) {
         if (const auto error = update_session(context, request, plan); error != ErrorCode::none)
             return refusal(error);
     }
-    Round round = read_all(context, request, plan);
+    Round round = read_hot(context, request, plan);
     if (!is_enough(request, round))
         return answer_later(context, std::move(request), std::move(plan), std::move(round));
     return answer(context, request, plan, std::move(round));

@@ -1,6 +1,7 @@
 #include "broker/replica/partition.h"
 
 #include "protocol/base/log.h"
+#include "storage/no_wait.h"
 
 #include <boost/asio/post.hpp>
 
@@ -25,31 +26,43 @@ constexpr Positions hidden{Offset(-1), Offset(-1), Offset(-1), Offset(-1), Leade
 
 ErrorCode code_of(RefusalKind kind) noexcept {
     switch (kind) {
-        case RefusalKind::out_of_order_sequence: return ErrorCode::out_of_order_sequence_number;
-        case RefusalKind::stale_producer_epoch: return ErrorCode::invalid_producer_epoch;
-        case RefusalKind::invalid_transaction: return ErrorCode::invalid_txn_state;
-        case RefusalKind::coordinator_fenced: return ErrorCode::transaction_coordinator_fenced;
-        case RefusalKind::invalid_batch: return ErrorCode::invalid_record;
-        case RefusalKind::too_large: return ErrorCode::record_list_too_large;
-        case RefusalKind::not_behind_the_log: return ErrorCode::offset_out_of_range;
-        case RefusalKind::unavailable: return ErrorCode::kafka_storage_error;
+        case RefusalKind::out_of_order_sequence:
+            return ErrorCode::out_of_order_sequence_number;
+        case RefusalKind::stale_producer_epoch:
+            return ErrorCode::invalid_producer_epoch;
+        case RefusalKind::invalid_transaction:
+            return ErrorCode::invalid_txn_state;
+        case RefusalKind::coordinator_fenced:
+            return ErrorCode::transaction_coordinator_fenced;
+        case RefusalKind::invalid_batch:
+            return ErrorCode::invalid_record;
+        case RefusalKind::too_large:
+            return ErrorCode::record_list_too_large;
+        case RefusalKind::not_behind_the_log:
+            return ErrorCode::offset_out_of_range;
+        case RefusalKind::unavailable:
+            return ErrorCode::kafka_storage_error;
     }
     return ErrorCode::unknown_server_error;
 }
 
 ErrorCode code_of(const storage::Fault& fault) noexcept {
     switch (fault.kind) {
-        case FaultKind::out_of_range: return ErrorCode::offset_out_of_range;
-        case FaultKind::corrupt: return ErrorCode::corrupt_message;
-        case FaultKind::busy: return ErrorCode::not_leader_or_follower;  // Ask again.
-        default: return ErrorCode::kafka_storage_error;
+        case FaultKind::out_of_range:
+            return ErrorCode::offset_out_of_range;
+        case FaultKind::corrupt:
+            return ErrorCode::corrupt_message;
+        case FaultKind::busy:
+            return ErrorCode::not_leader_or_follower;  // Ask again.
+        default:
+            return ErrorCode::kafka_storage_error;
     }
 }
 
 }  // namespace
 
-Partition::Partition(base::TopicPartition id, base::Uuid topic_id, std::unique_ptr<storage::Log> log,
-                     asio::thread_pool& disk, Hooks hooks)
+Partition::Partition(base::TopicPartition id, base::Uuid topic_id,
+                     std::unique_ptr<storage::Log> log, asio::thread_pool& disk, Hooks hooks)
     : id_(std::move(id)),
       topic_id_(topic_id),
       disk_(disk),
@@ -89,7 +102,8 @@ std::optional<ErrorCode> Partition::refuses(LeaderEpoch current) const noexcept 
     if (state_ == State::offline) return ErrorCode::kafka_storage_error;
     if (state_ != State::leader) return ErrorCode::not_leader_or_follower;
     if (current == LeaderEpoch(-1) || current == leader_epoch_) return std::nullopt;
-    return current < leader_epoch_ ? ErrorCode::fenced_leader_epoch : ErrorCode::unknown_leader_epoch;
+    return current < leader_epoch_ ? ErrorCode::fenced_leader_epoch
+                                   : ErrorCode::unknown_leader_epoch;
 }
 
 Positions Partition::positions_locked() const noexcept {
@@ -108,7 +122,8 @@ Result<Appended, AppendError> Partition::append(const storage::AppendRequest& re
         ours.leader_epoch = leader_epoch_;
         auto reserved = log_->reserve(ours);
         if (!reserved) {
-            return Unexpected(AppendError{code_of(reserved.error().kind), std::move(reserved.error().detail)});
+            return Unexpected(
+                AppendError{code_of(reserved.error().kind), std::move(reserved.error().detail)});
         }
         answer = {*reserved, log_->log_start_offset()};
         const auto& last = reserved->repetition ? reserved->repetition->last : reserved->last;
@@ -181,9 +196,11 @@ std::vector<std::shared_ptr<FetchWaiter>> Partition::move_high_watermark() {
 // Requires mutex_.
 std::vector<Partition::Told> Partition::take_satisfied() {
     std::vector<Told> told;
-    for (auto each = waiting_.begin(); each != waiting_.end() && each->first <= log_->end_offset();) {
+    for (auto each = waiting_.begin();
+         each != waiting_.end() && each->first <= log_->end_offset();) {
         const auto& [end, waits] = *each;
-        const bool there = (waits.acks != Acks::all || end <= high_watermark_) && (!waits.synced || end <= synced_);
+        const bool there = (waits.acks != Acks::all || end <= high_watermark_) &&
+                           (!waits.synced || end <= synced_);
         if (!there) {
             ++each;
             continue;
@@ -197,7 +214,8 @@ std::vector<Partition::Told> Partition::take_satisfied() {
 // Everybody who waits for an offset from `from` on. Requires mutex_.
 std::vector<Partition::Told> Partition::take_failed(Offset from, ErrorCode error) {
     std::vector<Told> told;
-    for (auto each = waiting_.lower_bound(from); each != waiting_.end(); each = waiting_.erase(each)) {
+    for (auto each = waiting_.lower_bound(from); each != waiting_.end();
+         each = waiting_.erase(each)) {
         told.push_back({std::move(each->second.done), error});
     }
     return told;
@@ -296,21 +314,27 @@ PartitionRead Partition::read(const ReadRequest& request) const {
         limits.bytes_max = request.bytes_max;
         limits.at_least_one_batch = request.at_least_one_batch;
         limits.with_aborted = request.committed_only;
+        limits.load = request.disk == DiskUse::load;
         auto located = log_->locate(request.from, limits);
         if (!located) {
             answer.error = code_of(located.error());
             // A client that is out of range may know where the range is.
-            if (located.error().kind == FaultKind::out_of_range) answer.positions.log_start = at.log_start;
+            if (located.error().kind == FaultKind::out_of_range)
+                answer.positions.log_start = at.log_start;
             return answer;
         }
         answer.positions = at;
         plan = std::move(*located);
     }
+    std::optional<storage::NoWait> guard;
+    if (request.disk == DiskUse::never) guard.emplace();
     auto data = log_->read(*plan);
     if (data) {
         answer.data = std::move(*data);
         return answer;
     }
+    answer.would_block = data.error().kind == FaultKind::would_block;
+    if (answer.would_block) return answer;
     base::log_error("storage", data.error().detail);
     answer.error = code_of(data.error());
     answer.positions = hidden;
@@ -320,7 +344,8 @@ PartitionRead Partition::read(const ReadRequest& request) const {
 bool Partition::park(const std::shared_ptr<FetchWaiter>& waiter, Offset seen, bool committed_only) {
     const std::lock_guard lock(mutex_);
     if (state_ != State::leader) return false;
-    const Offset bound = committed_only ? log_->last_stable_offset(high_watermark_) : high_watermark_;
+    const Offset bound =
+        committed_only ? log_->last_stable_offset(high_watermark_) : high_watermark_;
     if (bound != seen) return false;
     fetches_.push_back(waiter);
     return true;
@@ -342,7 +367,8 @@ Result<Positions, ErrorCode> Partition::positions(LeaderEpoch current_leader_epo
 
 Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_time(
     std::int64_t timestamp, bool committed_only, LeaderEpoch current_leader_epoch) const {
-    Result<storage::TimePlan, storage::Fault> plan = Unexpected(storage::Fault(FaultKind::busy, ""));
+    Result<storage::TimePlan, storage::Fault> plan =
+        Unexpected(storage::Fault(FaultKind::busy, ""));
     Offset bound;
     {
         const std::lock_guard lock(mutex_);
@@ -359,7 +385,8 @@ Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_tim
 
 Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_largest_time(
     bool committed_only, LeaderEpoch current_leader_epoch) const {
-    Result<storage::TimePlan, storage::Fault> plan = Unexpected(storage::Fault(FaultKind::busy, ""));
+    Result<storage::TimePlan, storage::Fault> plan =
+        Unexpected(storage::Fault(FaultKind::busy, ""));
     Offset bound;
     {
         const std::lock_guard lock(mutex_);
@@ -374,8 +401,8 @@ Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_lar
     return *found;
 }
 
-Result<storage::EpochEnd, ErrorCode> Partition::end_of_epoch(LeaderEpoch epoch,
-                                                             LeaderEpoch current_leader_epoch) const {
+Result<storage::EpochEnd, ErrorCode> Partition::end_of_epoch(
+    LeaderEpoch epoch, LeaderEpoch current_leader_epoch) const {
     const std::lock_guard lock(mutex_);
     if (const auto no = refuses(current_leader_epoch)) return Unexpected(*no);
     return log_->end_of_epoch(epoch);
@@ -406,7 +433,8 @@ Result<Offset, ErrorCode> Partition::delete_records(Offset before) {
     if (const auto no = refuses(LeaderEpoch(-1))) return Unexpected(*no);
     if (!log_->config().deletes) return Unexpected(ErrorCode::policy_violation);
     const Offset target = before == Offset(-1) ? high_watermark_ : before;
-    if (target < Offset(0) || target > high_watermark_) return Unexpected(ErrorCode::offset_out_of_range);
+    if (target < Offset(0) || target > high_watermark_)
+        return Unexpected(ErrorCode::offset_out_of_range);
     if (target > log_->log_start_offset()) log_->advance_log_start(target);
     return log_->log_start_offset();
 }
@@ -436,8 +464,10 @@ Partition::CheckpointPositions Partition::checkpoint_positions() const {
             log_->log_start_offset() > log_->first_base()};
 }
 
-Result<void, storage::Fault> Partition::retire(storage::LogDirectory& directory, const base::Uuid& unique) {
-    const std::lock_guard lock(mutex_);  // Nobody uses it any more; the log moves with its directory.
+Result<void, storage::Fault> Partition::retire(storage::LogDirectory& directory,
+                                               const base::Uuid& unique) {
+    const std::lock_guard lock(
+        mutex_);  // Nobody uses it any more; the log moves with its directory.
     return directory.retire(id_, log_.get(), unique);
 }
 
@@ -485,9 +515,10 @@ storage::Dropped Partition::apply_retention(std::int64_t now_ms) {
     }
     write_queued(now_ms);  // What was queued while the roll was out.
     if (dropped.empty()) return dropped;
-    base::log_info("storage", id_.topic + "-" + std::to_string(id_.partition.value()) + ": dropped " +
-                                  std::to_string(verdict->segments) + " segments of " +
-                                  std::to_string(dropped.bytes()) + " bytes by " + verdict->reason);
+    base::log_info("storage", id_.topic + "-" + std::to_string(id_.partition.value()) +
+                                  ": dropped " + std::to_string(verdict->segments) +
+                                  " segments of " + std::to_string(dropped.bytes()) + " bytes by " +
+                                  verdict->reason);
     if (const auto renamed = dropped.rename(); !renamed) fail_disk(renamed.error());
     return dropped;
 }

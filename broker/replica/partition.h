@@ -68,18 +68,27 @@ struct Positions {
 
 struct PartitionRead {
     protocol::ErrorCode error = protocol::ErrorCode::none;
+    bool would_block = false;  // DiskUse::never only. Nothing else is told then.
     Positions positions;       // -1 each when there is an error that hides them.
     storage::ReadResult data;  // Empty with an error.
     std::optional<storage::EpochEnd> diverging;
+};
+
+// Whether a read may wait for the disk.
+enum class DiskUse {
+    as_needed,  // It may; what it gives may still have to be waited for when it is sent.
+    never,      // Answers would_block when look-up or records are not in memory.
+    load,       // It may, and the records are in memory then.
 };
 
 struct ReadRequest {
     base::Offset from;
     std::size_t bytes_max = 0;
     bool at_least_one_batch = false;
-    bool committed_only = false;                    // isolation level read_committed.
-    base::LeaderEpoch current_leader_epoch{-1};     // What the client believes; -1: not said.
-    base::LeaderEpoch last_fetched_epoch{-1};       // For divergence; -1: not said.
+    bool committed_only = false;                 // isolation level read_committed.
+    base::LeaderEpoch current_leader_epoch{-1};  // What the client believes; -1: not said.
+    base::LeaderEpoch last_fetched_epoch{-1};    // For divergence; -1: not said.
+    DiskUse disk = DiskUse::as_needed;
 };
 
 class Partition : public std::enable_shared_from_this<Partition> {
@@ -111,10 +120,11 @@ public:
     // the error that befell them. It keeps the memory of `request.batches` alive until then.
     // With an error returned here `done` is never called. A repetition of a batch that is in
     // the log already is answered like the batch itself.
-    [[nodiscard]] base::Result<Appended, AppendError> append(
-        const storage::AppendRequest& request, Acks acks, std::int64_t now_ms, Done done);
+    [[nodiscard]] base::Result<Appended, AppendError> append(const storage::AppendRequest& request,
+                                                             Acks acks, std::int64_t now_ms,
+                                                             Done done);
 
-    // What a client may see from an offset on. Blocks for a page or two of the file.
+    // What a client may see from an offset on. Waits for the disk as `request.disk` says.
     PartitionRead read(const ReadRequest& request) const;
 
     // Park until bytes arrive; see FetchWaiter. False when something is there already, that is
@@ -127,8 +137,9 @@ public:
         base::LeaderEpoch current_leader_epoch = base::LeaderEpoch(-1)) const;
 
     // ListOffsets. Nothing when no record is that young; bounded by what the client may see.
-    [[nodiscard]] base::Result<std::optional<storage::TimestampedOffset>, protocol::ErrorCode> find_time(
-        std::int64_t timestamp, bool committed_only, base::LeaderEpoch current_leader_epoch) const;
+    [[nodiscard]] base::Result<std::optional<storage::TimestampedOffset>, protocol::ErrorCode>
+    find_time(std::int64_t timestamp, bool committed_only,
+              base::LeaderEpoch current_leader_epoch) const;
     [[nodiscard]] base::Result<std::optional<storage::TimestampedOffset>, protocol::ErrorCode>
     find_largest_time(bool committed_only, base::LeaderEpoch current_leader_epoch) const;
 
@@ -146,10 +157,12 @@ public:
     std::vector<SegmentStart> segment_starts() const;
 
     // DeleteRecords: -1 is the high watermark. Returns the new log start offset.
-    [[nodiscard]] base::Result<base::Offset, protocol::ErrorCode> delete_records(base::Offset before);
+    [[nodiscard]] base::Result<base::Offset, protocol::ErrorCode> delete_records(
+        base::Offset before);
 
     // DescribeProducers.
-    [[nodiscard]] base::Result<std::vector<storage::ProducerFacts>, protocol::ErrorCode> producers() const;
+    [[nodiscard]] base::Result<std::vector<storage::ProducerFacts>, protocol::ErrorCode> producers()
+        const;
 
     void set_config(const storage::LogConfig& config);
     std::uint64_t size_bytes() const;
@@ -203,7 +216,8 @@ private:
         protocol::ErrorCode error;
     };
 
-    std::optional<protocol::ErrorCode> refuses(base::LeaderEpoch current_leader_epoch) const noexcept;
+    std::optional<protocol::ErrorCode> refuses(
+        base::LeaderEpoch current_leader_epoch) const noexcept;
     void write_queued(std::int64_t now_ms);
     void start_sync();
     void sync_while_awaited();
@@ -224,9 +238,10 @@ private:
     State state_ = State::none;
     base::LeaderEpoch leader_epoch_{-1};
     base::Offset high_watermark_;
-    base::Offset synced_;           // Everything below is on the disk.
+    base::Offset synced_;  // Everything below is on the disk.
     bool is_syncing_ = false;
-    std::uint64_t dirty_told_ = 0;  // Unsynced bytes at which the hook is called next; 0: at the first.
+    std::uint64_t dirty_told_ =
+        0;  // Unsynced bytes at which the hook is called next; 0: at the first.
     std::multimap<base::Offset, Waiting> waiting_;  // By the offset behind the records.
     std::vector<std::shared_ptr<FetchWaiter>> fetches_;
 };

@@ -3,6 +3,7 @@
 
 #include "broker/tests/broker_fixture.h"
 #include "protocol/records/batch_builder.h"
+#include "storage/tests/eviction.h"
 
 #include <doctest/doctest.h>
 
@@ -221,11 +222,12 @@ TEST_CASE("the shape of a payload is judged before acks, and its records after t
 
 namespace {
 
-// Keeps the CPU pool from doing anything until it is opened.
+// Keeps a pool of up to `threads` threads from doing anything until it is opened.
 class Gate {
 public:
-    explicit Gate(BrokerFixture& in) {
-        boost::asio::post(in.services().cpu, [opened = opened_.get_future().share()] { opened.wait(); });
+    explicit Gate(boost::asio::thread_pool& pool, int threads) {
+        const auto opened = opened_.get_future().share();
+        for (int i = 0; i < threads; ++i) boost::asio::post(pool, [opened] { opened.wait(); });
     }
     ~Gate() { open(); }
 
@@ -266,7 +268,7 @@ protocol::ProduceRequest produce_request(std::vector<std::byte> bytes, std::int1
 TEST_CASE("what inflates a lot holds up no other request, and nothing overtakes it") {
     BrokerFixture in;
     in.create_topic("t");
-    Gate gate(in);
+    Gate gate(in.services().cpu, 1);
     auto first = in.start(produce_request(heavy()), 9);
     auto second = in.start(produce_request(make({{"after"}})), 9);
     auto third = in.start(produce_request(heavy()), 9);
@@ -306,7 +308,7 @@ TEST_CASE("batches that are to be compressed anew leave the network thread when 
     config.name = "compression.type";
     config.value = wire::Text("lz4");
     CHECK(in.call(std::move(alter), 1).responses.front().error_code == ErrorCode::none);
-    Gate gate(in);
+    Gate gate(in.services().cpu, 1);
     auto large = in.start(produce_request(make({{std::string(100'000, 'x')}})), 9);
     CHECK(list_offset(in, -1).offset == Offset(0));
     gate.open();
@@ -418,4 +420,44 @@ TEST_CASE("a replica that is none of the partition's reads nothing (CVE-2018-128
     const auto response = in.call(std::move(request), 11);
     CHECK(response.responses.front().partitions.front().error_code == ErrorCode::not_leader_or_follower);
     CHECK(bytes_of(response).empty());
+}
+
+TEST_CASE("a Fetch of what is not in memory waits on the disk pool, and holds up nobody") {
+    BrokerFixture in;
+    in.create_topic("t");
+    for (int i = 0; i < 100; ++i) produce(in, make({{std::string(1000, 'x')}}));
+    const auto partition = in.cluster().image()->find_topic("t")->find(PartitionIndex(0))->local;
+    partition->flush(storage::FlushKind::checkpoint);
+    const auto log = partition->directory() / "00000000000000000000.log";
+    if (!test::evict(log)) {
+        MESSAGE("this file system keeps all files in memory");
+        return;
+    }
+    Gate gate(in.services().disk, 2);
+    auto cold = in.start(fetch_request(Offset(0), 0, 10'000), 11);
+    // The network thread answers this, and what was written last it reads without a look.
+    CHECK(!bytes_of(in.call(fetch_request(Offset(95), 0, 1000), 11)).empty());
+    CHECK(cold.wait_for(std::chrono::seconds(0)) == std::future_status::timeout);
+    CHECK(test::residence_of(log).resident < test::residence_of(log).pages);
+    gate.open();
+    const auto found = bytes_of(BrokerFixture::got(std::move(cold)));
+    CHECK(found.size() > 1000);
+    CHECK(found.size() <= 10'000);
+    // Now it is in memory, and the disk pool is not asked.
+    Gate again(in.services().disk, 2);
+    CHECK(bytes_of(in.call(fetch_request(Offset(0), 0, 10'000), 11)) == found);
+}
+
+TEST_CASE("a Fetch that waits is woken, and finds what left memory meanwhile") {
+    BrokerFixture in;
+    in.create_topic("t");
+    for (int i = 0; i < 70; ++i) produce(in, make({{std::string(1000, 'x')}}));
+    const auto partition = in.cluster().image()->find_topic("t")->find(PartitionIndex(0))->local;
+    partition->flush(storage::FlushKind::checkpoint);
+    auto request = fetch_request(Offset(0), 600'000);
+    request.min_bytes = 75'000;
+    auto waits = in.start(std::move(request), 11);
+    test::evict(partition->directory() / "00000000000000000000.log");
+    for (int i = 0; i < 10; ++i) produce(in, make({{std::string(1000, 'y')}}));
+    CHECK(bytes_of(BrokerFixture::got(std::move(waits))).size() >= 75'000);
 }

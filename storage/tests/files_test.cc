@@ -4,6 +4,9 @@
 #include "storage/flusher.h"
 #include "storage/index.h"
 #include "storage/names.h"
+#include "storage/no_wait.h"
+#include "storage/tests/eviction.h"
+#include "storage/tests/scratch.h"
 #include "storage/tests/simulated_disk.h"
 
 #include <doctest/doctest.h>
@@ -50,15 +53,18 @@ TEST_SUITE("storage/files") {
     }
 
     TEST_CASE("directories that are no partitions are told apart") {
-        const auto kind = [](std::string_view name) { return storage::parse_directory_name(name).kind; };
+        const auto kind = [](std::string_view name) {
+            return storage::parse_directory_name(name).kind;
+        };
         CHECK(kind("orders-3.0123456789abcdef0123456789abcdef-delete") == DirectoryKind::deleted);
         CHECK(kind("orders-3.0123456789abcdef0123456789abcdef-future") == DirectoryKind::future);
         CHECK(kind("orders-3.0123456789abcdef0123456789abcdef-stray") == DirectoryKind::stray);
         CHECK(kind("__cluster_metadata-0") == DirectoryKind::metadata);
         CHECK(kind("remote-log-index-cache") == DirectoryKind::metadata);
         CHECK(kind("__consumer_offsets-49") == DirectoryKind::partition);
-        for (const auto* const name : {"lost+found", "orders", "orders-", "-3", "orders-x", "orders-03",
-                                       "orders--1x", "a b-1", "..-1", "orders-99999999999"}) {
+        for (const auto* const name :
+             {"lost+found", "orders", "orders-", "-3", "orders-x", "orders-03", "orders--1x",
+              "a b-1", "..-1", "orders-99999999999"}) {
             CAPTURE(name);
             CHECK(kind(name) == DirectoryKind::unknown);
         }
@@ -72,18 +78,20 @@ TEST_SUITE("storage/files") {
         CHECK(name.size() == 255);
         CHECK(name.ends_with("-1234.ab000000000000000000000000000000-delete"));
         CHECK(storage::parse_directory_name(name).kind == DirectoryKind::deleted);
-        const auto brief = storage::directory_name({"orders", PartitionIndex(3)}, DirectoryKind::stray, id);
+        const auto brief =
+            storage::directory_name({"orders", PartitionIndex(3)}, DirectoryKind::stray, id);
         CHECK(brief == "orders-3.ab000000000000000000000000000000-stray");
-        CHECK(storage::parse_directory_name(brief).at == TopicPartition{"orders", PartitionIndex(3)});
+        CHECK(storage::parse_directory_name(brief).at ==
+              TopicPartition{"orders", PartitionIndex(3)});
     }
 
     TEST_CASE("a topic's name holds what Kafka allows") {
         CHECK(storage::is_topic_name("a"));
         CHECK(storage::is_topic_name(std::string(249, 'x')));
         CHECK(storage::is_topic_name("A-b.c_0"));
-        for (const std::string& name : {std::string(), std::string(250, 'x'), std::string("."),
-                                        std::string(".."), std::string("../etc"), std::string("a/b"),
-                                        std::string("a b"), std::string("ä")}) {
+        for (const std::string& name :
+             {std::string(), std::string(250, 'x'), std::string("."), std::string(".."),
+              std::string("../etc"), std::string("a/b"), std::string("a b"), std::string("ä")}) {
             CHECK_FALSE(storage::is_topic_name(name));
         }
     }
@@ -106,7 +114,8 @@ TEST_SUITE("storage/files") {
         CHECK(text == "ABEiM0RVZneImaq7zN3u_w");
         CHECK(storage::parse_uuid(text) == id);
         CHECK(storage::uuid_text({}) == "AAAAAAAAAAAAAAAAAAAAAA");
-        for (const auto* const bad : {"", "ABEiM0RVZneImaq7zN3u/w", "ABEiM0RVZneImaq7zN3u_", "ABEiM0RVZneImaq7zN3u_x"}) {
+        for (const auto* const bad :
+             {"", "ABEiM0RVZneImaq7zN3u/w", "ABEiM0RVZneImaq7zN3u_", "ABEiM0RVZneImaq7zN3u_x"}) {
             CHECK_FALSE(storage::parse_uuid(bad));
         }
     }
@@ -125,8 +134,9 @@ TEST_SUITE("storage/files") {
         CHECK(storage::read_offsets(in.disk, in.file).error().kind == FaultKind::not_found);
         in.put("");
         CHECK(storage::read_offsets(in.disk, in.file)->empty());
-        for (const auto* const bad : {"1\n0\n", "0\n", "0\nx\n", "0\n2\na 0 1\n", "0\n1\na 0 1\nb 0 1\n",
-                                      "0\n1\na 0\n", "0\n1\na 0 -1\n", "0\n1\na x 1\n", "0\n1\n../a 0 1\n"}) {
+        for (const auto* const bad :
+             {"1\n0\n", "0\n", "0\nx\n", "0\n2\na 0 1\n", "0\n1\na 0 1\nb 0 1\n", "0\n1\na 0\n",
+              "0\n1\na 0 -1\n", "0\n1\na x 1\n", "0\n1\n../a 0 1\n"}) {
             CAPTURE(bad);
             in.put(bad);
             CHECK(storage::read_offsets(in.disk, in.file).error().kind == FaultKind::corrupt);
@@ -155,7 +165,8 @@ TEST_SUITE("storage/files") {
 
     TEST_CASE("leader epochs are Kafka's text and rise in both columns") {
         Fixture in;
-        const std::vector<storage::EpochStart> starts{{LeaderEpoch(0), Offset(0)}, {LeaderEpoch(4), Offset(17)}};
+        const std::vector<storage::EpochStart> starts{{LeaderEpoch(0), Offset(0)},
+                                                      {LeaderEpoch(4), Offset(17)}};
         REQUIRE(storage::write_epochs(in.disk, in.file, starts));
         CHECK(in.text() == "0\n2\n0 0\n4 17\n");
         CHECK(storage::read_epochs(in.disk, in.file) == starts);
@@ -192,7 +203,8 @@ TEST_SUITE("storage/files") {
         CHECK(storage::read_identity(in.disk, in.file) == *identity);
         in.put("version=2\nbroker.id=3\n");
         CHECK(storage::read_identity(in.disk, in.file).error().kind == FaultKind::foreign);
-        for (const auto* const bad : {"broker.id=3\n", "version=x\n", "version=0\nbroker.id=x\n", "version\n"}) {
+        for (const auto* const bad :
+             {"broker.id=3\n", "version=x\n", "version=0\nbroker.id=x\n", "version\n"}) {
             in.put(bad);
             CHECK(storage::read_identity(in.disk, in.file).error().kind == FaultKind::corrupt);
         }
@@ -207,7 +219,8 @@ TEST_SUITE("storage/files") {
         bytes.resize(64);  // The zeros that a crash leaves.
         CHECK(storage::decode_offsets(bytes, base) == offsets);
 
-        const std::vector<storage::TimeEntry> times{{50, Offset(1004)}, {60, Offset(1004)}, {70, Offset(1009)}};
+        const std::vector<storage::TimeEntry> times{
+            {50, Offset(1004)}, {60, Offset(1004)}, {70, Offset(1009)}};
         auto time_bytes = storage::encode(times, base);
         CHECK(storage::decode_times(time_bytes, base) == times);
         time_bytes.resize(120);
@@ -243,7 +256,8 @@ TEST_SUITE("storage/files") {
 
     TEST_CASE("above 64 dirty logs one sync serves all, and a log's own flush.ms comes first") {
         storage::Flusher flusher;
-        for (std::uint64_t log = 0; log < 65; ++log) flusher.dirtied(log, 1, 0, log == 64 ? 20 : 5000);
+        for (std::uint64_t log = 0; log < 65; ++log)
+            flusher.dirtied(log, 1, 0, log == 64 ? 20 : 5000);
         CHECK(flusher.next_ms() == 20);
         const auto round = flusher.take_round(20);
         CHECK(round.sync_everything);
@@ -251,4 +265,42 @@ TEST_SUITE("storage/files") {
         CHECK(round.logs.front() == 64);
         CHECK(flusher.dirty() == 0);
     }
+}
+
+TEST_CASE("a real file tells what is not in memory, and brings it there") {
+    const test::Scratch scratch;
+    const auto path = scratch.file("00000000000000000000.log");
+    const auto made = storage::real_disk().open(path, storage::OpenMode::create);
+    REQUIRE(made);
+    const storage::File& file = **made;
+    const std::vector<std::byte> bytes(1 << 20, std::byte{7});
+    REQUIRE((*made)->write(0, bytes));
+    CHECK(file.is_in_memory(0, bytes.size()));
+    if (!test::evict(path)) {
+        MESSAGE("this file system keeps all files in memory");
+        return;
+    }
+    CHECK(!file.is_in_memory(0, bytes.size()));
+    std::vector<std::byte> into(5000);
+    {
+        const storage::NoWait guard;
+        const auto read = file.read(500'000, into);
+        REQUIRE(!read);
+        CHECK(read.error().kind == FaultKind::would_block);
+        const storage::NoWait inner;  // They nest.
+    }
+    file.load(400'000, 200'000, 0);
+    CHECK(file.is_in_memory(400'000, 200'000));
+    {
+        const storage::NoWait guard;
+        const auto read = file.read(500'000, into);
+        REQUIRE(read);
+        CHECK(*read == into.size());
+        CHECK(into.back() == std::byte{7});
+    }
+    file.load(0, bytes.size(), 1 << 20);  // Also behind the end.
+    CHECK(test::residence_of(path).resident == test::residence_of(path).pages);
+    const storage::NoWait guard;
+    CHECK(*file.read(bytes.size() - 100, into) == 100);
+    CHECK(*file.read(bytes.size() + 100, into) == 0);
 }

@@ -64,8 +64,8 @@ TEST_SUITE("storage/log") {
         for (int i = 0; i < 300; ++i) in.add({.count = 2});
         for (const std::int64_t bound : {2, 100, 300, 598}) {
             CAPTURE(bound);
-            const auto result = in.try_read(Offset(0), {.bound = Offset(bound),
-                                                        .bytes_max = std::size_t{1} << 30});
+            const auto result =
+                in.try_read(Offset(0), {.bound = Offset(bound), .bytes_max = std::size_t{1} << 30});
             REQUIRE(result);
             CHECK(result->size() == in.read(Offset(0)).size() / 300 * std::size_t(bound / 2));
             CHECK(result->upper == Offset(bound));
@@ -82,6 +82,36 @@ TEST_SUITE("storage/log") {
             REQUIRE(batch);
             REQUIRE(batch->base_offset() == Offset(i / 3 * 3));
         }
+    }
+
+    TEST_CASE("who may not wait is told what is not in memory, but for what was written last") {
+        LogFixture in;
+        for (int i = 0; i < 200; ++i) in.add({.value_bytes = 1000});
+        in.flush();
+        in.disk.go_cold();
+        const auto read = [&](std::int64_t from, bool load = false) {
+            return in.try_read(Offset(from), {.bound = in.log->end_offset(),
+                                              .bytes_max = 10'000,
+                                              .at_least_one_batch = true,
+                                              .load = load});
+        };
+        {
+            const storage::NoWait guard;
+            const auto old = read(0);
+            REQUIRE(!old);
+            CHECK(old.error().kind == storage::FaultKind::would_block);
+            const auto recent = read(195);
+            REQUIRE(recent);
+            CHECK(recent->size() > 0);
+        }
+        CHECK(!storage::NoWait::is_on());
+        const auto waited = read(0, true);
+        REQUIRE(waited);
+        CHECK(in.bytes_of(*waited).size() == waited->size());
+        const storage::NoWait guard;
+        const auto again = read(0);
+        REQUIRE(again);
+        CHECK(again->size() == waited->size());
     }
 
     TEST_CASE("a segment rolls when it is full, and its name is the first offset") {
@@ -116,7 +146,8 @@ TEST_SUITE("storage/log") {
 
     TEST_CASE("a batch that is larger than a segment is refused") {
         LogFixture in({.segment_bytes = 100});
-        CHECK(in.try_append(test::batch({.value_bytes = 200})).error().kind == RefusalKind::too_large);
+        CHECK(in.try_append(test::batch({.value_bytes = 200})).error().kind ==
+              RefusalKind::too_large);
         CHECK(in.log->end_offset() == Offset(0));
     }
 

@@ -23,6 +23,7 @@
 #pragma once
 
 #include "storage/disk.h"
+#include "storage/no_wait.h"
 
 #include <algorithm>
 #include <limits>
@@ -54,6 +55,11 @@ public:
         fail_kind_ = kind;
     }
     std::uint64_t changes() const noexcept { return changes_; }
+    // No file is in memory any more until somebody waits for some of it.
+    void go_cold() {
+        is_cold_ = true;
+        warm_.clear();
+    }
 
     // What a machine finds when it is switched on again.
     void lose_power() {
@@ -209,8 +215,11 @@ private:
         OpenFile(SimulatedDisk& disk, std::shared_ptr<Data> data, std::string name)
             : disk_(disk), data_(std::move(data)), name_(std::move(name)) {}
 
-        Result<std::size_t> read(std::uint64_t position,
-                                 std::span<std::byte> into) const override {
+        Result<std::size_t> read(std::uint64_t position, std::span<std::byte> into) const override {
+            if (storage::NoWait::is_on() && !is_warm()) {
+                return base::Unexpected(storage::Fault(storage::FaultKind::would_block, name_));
+            }
+            disk_.warm_.insert(data_.get());
             const auto& bytes = data_->now;
             if (position >= bytes.size()) return std::size_t{0};
             const auto count = std::min<std::uint64_t>(into.size(), bytes.size() - position);
@@ -243,9 +252,15 @@ private:
             return {};
         }
         Result<std::uint64_t> size() const override { return data_->now.size(); }
+        bool is_in_memory(std::uint64_t, std::uint64_t) const override { return is_warm(); }
+        void load(std::uint64_t, std::uint64_t, std::uint64_t) const override {
+            disk_.warm_.insert(data_.get());
+        }
         int descriptor() const noexcept override { return -1; }
 
     private:
+        bool is_warm() const { return !disk_.is_cold_ || disk_.warm_.contains(data_.get()); }
+
         SimulatedDisk& disk_;
         std::shared_ptr<Data> data_;
         std::string name_;
@@ -277,8 +292,8 @@ private:
             return base::Unexpected(storage::Fault(storage::FaultKind::io, "the process is dead"));
         }
         if (number == fail_at_) {
-            return base::Unexpected(storage::Fault(
-                fail_kind_, std::string(call) + " " + name.string() + ": injected"));
+            return base::Unexpected(
+                storage::Fault(fail_kind_, std::string(call) + " " + name.string() + ": injected"));
         }
         return {};
     }
@@ -294,7 +309,8 @@ private:
         // The names inside a directory that was renamed follow it.
         std::erase_if(durable_, [&](const auto& one) { return !has_parents(durable_, one.first); });
         for (const auto& [name, node] : live_) {
-            if (!durable_.contains(name) && node.data && was_durable(node.data)) durable_[name] = node;
+            if (!durable_.contains(name) && node.data && was_durable(node.data))
+                durable_[name] = node;
         }
     }
     bool was_durable(const std::shared_ptr<Data>& data) const { return !data->durable.empty(); }
@@ -318,6 +334,8 @@ private:
     std::map<std::string, Node> durable_;
     std::mt19937_64 random_;
     std::uint64_t changes_ = 0;
+    bool is_cold_ = false;
+    std::set<const Data*> warm_;
     std::uint64_t kill_at_ = never;
     std::uint64_t fail_at_ = never;
     storage::FaultKind fail_kind_ = storage::FaultKind::io;
