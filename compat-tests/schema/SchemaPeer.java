@@ -32,7 +32,7 @@ public class SchemaPeer {
     public static void main(String[] args) throws Exception {
         for (File jar : new File(args[0]).listFiles((folder, name) -> name.endsWith(".jar") && name.contains("kafka")))
             try (JarFile file = new JarFile(jar)) {
-                file.stream().map(JarEntry::getName).filter(n -> n.matches(".*/(message|generated)/[A-Za-z]+\\.class"))
+                file.stream().map(JarEntry::getName).filter(n -> n.matches(".*/(message|generated|common/metadata)/[A-Za-z]+\\.class"))
                     .forEach(n -> classes.put(n.replaceAll(".*/|\\.class", ""), n.replace('/', '.').replace(".class", "")));
             }
         Process us = new ProcessBuilder(args[1]).redirectError(ProcessBuilder.Redirect.INHERIT).start();
