@@ -99,12 +99,19 @@ Result<void, Fault> LogDirectory::look_around() {
         }
     }
 
-    // The marker goes before anything is changed: a crash from now on is not a clean stop.
     const auto clean = exists(disk_, path_ / clean_stop_file);
     if (!clean) return Unexpected(clean.error());
     was_clean_ = *clean;
+    return {};
+}
+
+// The marker goes before a log is changed: a crash from now on is not a clean stop.
+Result<void, Fault> LogDirectory::take_marker() {
     if (!was_clean_) return {};
-    if (auto done = disk_.remove_file(path_ / clean_stop_file); !done) return done;
+    if (auto done = disk_.remove_file(path_ / clean_stop_file); !done) {
+        if (done.error().kind == FaultKind::not_found) return {};
+        return done;
+    }
     return disk_.sync_directory(path_);
 }
 
@@ -150,6 +157,7 @@ Result<std::vector<LoadedLog>, Fault> LogDirectory::load(const ConfigOf& config_
                                                          std::size_t threads, std::int64_t now_ms,
                                                          std::uint64_t seed,
                                                          const Progress& progress) {
+    if (auto done = take_marker(); !done) return Unexpected(done.error());
     struct Work {
         const Found* found;
         LogConfig config;

@@ -1,7 +1,8 @@
 // LogDirectory: one entry of log.dirs, with everything of it that is not inside a log.
 //
-//     open        takes .lock, reads meta.properties, takes .kafka_cleanshutdown away
-//     load        opens the logs of all partitions, on as many threads as it is given
+//     open        takes .lock, reads meta.properties; changes nothing that was there
+//     load        takes .kafka_cleanshutdown away and opens the logs of all partitions, on as
+//                 many threads as it is given
 //     create      makes a partition's directory and its empty log
 //     retire      renames it to …-delete; purge() removes what has that name
 //     checkpoint  recovery points, high watermarks, log starts, each in its file
@@ -126,6 +127,7 @@ private:
     };
 
     [[nodiscard]] base::Result<void, Fault> look_around();
+    [[nodiscard]] base::Result<void, Fault> take_marker();
     [[nodiscard]] base::Result<void, Fault> forget(const base::TopicPartition& at);
     LoadedLog load_one(const Found& found, const LogConfig& config, std::int64_t now_ms,
                        std::uint64_t seed) const;

@@ -48,6 +48,7 @@ private:
     Result<void, Fault> look_around();
     Result<void, Fault> finish_interrupted_work(std::vector<DirectoryEntry>& entries);
     Result<void, Fault> lower_recovery_point();
+    void pass_over_moved_point();
     Result<void, Fault> lower_recovery_point_to(Offset offset);
     Result<void, Fault> check_segments();
     Result<void, Fault> check(std::size_t index, bool believes_index);
@@ -236,6 +237,15 @@ Result<void, Fault> Recovery::lower_recovery_point() {
     }
     recovery_point_ = std::min(recovery_point_, Offset(noted));
     return {};
+}
+
+// DeleteRecords moves Apache Kafka's recovery point along with the log's start, into the middle
+// of a batch as may be. Such a point says nothing of what was synced.
+void Recovery::pass_over_moved_point() {
+    if (is_clean_ || recovery_point_ > options_.log_start_offset) return;
+    const auto after = std::ranges::upper_bound(found_.segments, recovery_point_, {},
+                                                [](const auto& s) { return s->base(); });
+    if (after != found_.segments.begin()) recovery_point_ = (*std::prev(after))->base();
 }
 
 Result<void, Fault> Recovery::lower_recovery_point_to(Offset offset) {
@@ -735,6 +745,7 @@ Result<Recovered, Fault> Recovery::run() {
     is_clean_ = options_.was_clean;
     if (auto done = look_around(); !done) return Unexpected(done.error());
     if (auto done = lower_recovery_point(); !done) return Unexpected(done.error());
+    pass_over_moved_point();
     if (found_.segments.empty()) {
         if (recovery_point_ > options_.log_start_offset) {
             return Unexpected(Fault(FaultKind::corrupt,

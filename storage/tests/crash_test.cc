@@ -401,6 +401,18 @@ TEST_SUITE("storage/crash") {
         }
     }
 
+    TEST_CASE("a recovery point that DeleteRecords moved along with the start says nothing of syncs") {
+        // Apache Kafka writes both checkpoints with an offset in the middle of a batch.
+        LogFixture in;
+        in.add({.count = 30});
+        in.add({.count = 30});
+        in.recovery_point = in.log_start = Offset(25);
+        in.kill_and_open();
+        CHECK(in.log->log_start_offset() == Offset(25));
+        CHECK(in.log->end_offset() == Offset(60));
+        CHECK(in.bases(Offset(25)) == std::vector<std::int64_t>{0, 30});
+    }
+
     TEST_CASE("indexes of any length are mended, and every offset is found") {
         for (const bool clean : {true, false}) {
             const Partition whole(clean);
