@@ -2,6 +2,7 @@
 
 #include "broker/cluster/znodes.h"
 #include "broker/config/value.h"
+#include "coordinator/metadata/recovery.h"
 #include "protocol/base/log.h"
 #include "storage/names.h"
 
@@ -29,6 +30,7 @@ struct StoredTopic {
     znodes::TopicAssignment assignment;
     std::map<PartitionIndex, znodes::PartitionState> states;
     ConfigMap config;
+    bool is_held = false;
 };
 
 AdminOutcome failed(ErrorCode error, std::string message) {
@@ -53,16 +55,6 @@ std::string broker_config_path(const std::optional<BrokerId>& broker) {
 
 std::string topic_config_path(std::string_view topic) {
     return znodes::config_path({znodes::ConfigEntity::Type::topic, std::string(topic)});
-}
-
-ConfigMap internal_topic_config(std::string_view name, const BrokerConfig& config) {
-    ConfigMap made;
-    if (name == "__consumer_offsets") {
-        made["segment.bytes"] = std::to_string(config.offsets_topic_segment_bytes);
-        made["cleanup.policy"] = "compact";
-        made["compression.type"] = "producer";
-    }
-    return made;
 }
 
 // Each thread has a reference count of its own, so that requests on different cores do not
@@ -122,6 +114,10 @@ Result<void, std::string> Cluster::load() {
     coordinator::MetadataService::Settings metadata;
     metadata.disk = &storage::real_disk();
     metadata.directory = config.milena_metadata_dir.value_or(logs_->first_directory());
+    // Not even a journal of ours is put beside what somebody else's broker may want again.
+    if (logs_->has_partitions() && !coordinator::holds_metadata(*metadata.disk, metadata.directory)) {
+        return Unexpected(never_imported());
+    }
     metadata.wall_ms = settings_.wall_ms;
     metadata.monotonic_ms = settings_.monotonic_ms;
     metadata.random = settings_.random;
@@ -155,6 +151,11 @@ Result<void, std::string> Cluster::load() {
     return open_logs();
 }
 
+std::string Cluster::never_imported() const {
+    return "log.dirs (" + settings_.config->log_dirs + ") hold partitions, but no metadata says what they are, as after Apache "
+           "Kafka; nothing was changed. To take them over: milena import FILE.properties [--zookeeper HOST:PORT]";
+}
+
 // Who this broker and its cluster are: the tree knows, or the log directories, or nobody yet.
 Result<void, std::string> Cluster::identify() {
     const auto& stored = logs_->identity();
@@ -166,11 +167,7 @@ Result<void, std::string> Cluster::identify() {
     if (!known) return Unexpected<std::string>("the metadata service cannot be read");
     cluster_id_ = *known;
     if (cluster_id_.empty()) {
-        if (logs_->has_partitions()) {
-            return Unexpected("log directories hold partitions, but there is no metadata for them (" +
-                              logs_->first_directory() +
-                              "); nothing was changed. Run `milena import` to adopt them");
-        }
+        if (logs_->has_partitions()) return Unexpected(never_imported());
         cluster_id_ = stored && !stored->cluster.empty() ? stored->cluster : storage::uuid_text(random_uuid());
         coordinator::Create create;
         create.path = path::cluster_id;
@@ -249,7 +246,8 @@ Result<void, std::string> Cluster::open_logs() {
                 base::log_warn("metadata", path::topic(name) + " does not hold a topic; it is left out");
                 continue;
             }
-            StoredTopic stored{*assignment, {}, config_at(tree, topic_config_path(name))};
+            StoredTopic stored{*assignment, {}, config_at(tree, topic_config_path(name)),
+                               tree.exists(path::held_topic(name)).has_value()};
             for (const auto& [index, replicas] : assignment->partitions) {
                 const auto state = tree.get(path::partition_state(name, index));
                 const auto parsed = state && state->data ? znodes::parse_partition_state(*state->data) : std::nullopt;
@@ -267,18 +265,30 @@ Result<void, std::string> Cluster::open_logs() {
     std::vector<std::string> complaints;
     image.config = settings_.config->with_dynamic(cluster_default, this_broker, &complaints);
 
-    std::map<std::string, std::shared_ptr<const TopicConfig>> configs;
+    std::map<std::string, std::shared_ptr<TopicImage>> images;
+    std::size_t held = 0;
     for (const auto& [name, stored] : topics) {
-        configs.emplace(name, effective_config(image.config, stored.config, &complaints));
+        auto topic = std::make_shared<TopicImage>();
+        topic->name = name;
+        topic->id = stored.assignment.topic_id.value_or(base::Uuid{});
+        topic->config = effective_config(image.config, stored.config, &complaints);
+        topic->is_internal = is_internal_topic(name);
+        topic->is_held = stored.is_held;
+        held += stored.is_held ? 1 : 0;
+        images.emplace(name, std::move(topic));
     }
     for (const auto& complaint : complaints) base::log_warn("config", complaint);
+    if (held > 0) {
+        base::log_warn("storage", std::to_string(held) + " imported topics have no known configuration: nothing of them is deleted "
+                                                         "or compacted until `milena import --accept`");
+    }
 
     const auto topic_of = [&](const base::TopicPartition& at)
         -> std::optional<std::pair<base::Uuid, storage::LogConfig>> {
         const auto found = topics.find(at.topic);
         if (found == topics.end() || !found->second.assignment.partitions.contains(at.partition)) return std::nullopt;
-        return std::pair(found->second.assignment.topic_id.value_or(base::Uuid{}),
-                         log_config(*configs.at(at.topic), image.config->producer_id_expiration_ms));
+        const TopicImage& topic = *images.at(at.topic);
+        return std::pair(topic.id, topic.log_settings(*image.config));
     };
     auto loaded = logs_->load(topic_of);
     if (!loaded) return Unexpected(loaded.error());
@@ -287,11 +297,7 @@ Result<void, std::string> Cluster::open_logs() {
 
     std::vector<Op> repairs;
     for (auto& [name, stored] : topics) {
-        auto topic = std::make_shared<TopicImage>();
-        topic->name = name;
-        topic->id = stored.assignment.topic_id.value_or(base::Uuid{});
-        topic->config = configs.at(name);
-        topic->is_internal = is_internal_topic(name);
+        const auto& topic = images.at(name);
         for (const auto& [index, replicas] : stored.assignment.partitions) {
             if (index.value() != static_cast<std::int32_t>(topic->partitions.size())) {
                 base::log_warn("metadata", path::topic(name) + " leaves out partition numbers; what follows the gap is left out");
@@ -309,7 +315,7 @@ Result<void, std::string> Cluster::open_logs() {
                     partition.local = found->second->partition;
                 } else {
                     // Created in the tree, and the process died before its log was made.
-                    auto created = logs_->create(at, topic->id, log_config(*topic->config, image.config->producer_id_expiration_ms));
+                    auto created = logs_->create(at, topic->id, topic->log_settings(*image.config));
                     if (created) partition.local = *created;
                 }
                 if (partition.local) {
@@ -326,7 +332,7 @@ Result<void, std::string> Cluster::open_logs() {
             }
             topic->partitions.push_back(std::move(partition));
         }
-        image.set_topic(std::move(topic));
+        image.set_topic(topic);
     }
     if (!repairs.empty() && !metadata_->submit_and_wait(std::move(repairs))) {
         return Unexpected<std::string>("partition states cannot be stored");
@@ -547,7 +553,7 @@ std::vector<CreatedTopic> Cluster::create_topics(const std::vector<NewTopic>& to
     }
     ClusterImage next = *image();
     for (auto& [i, topic] : made) {
-        const auto config = log_config(*topic->config, now->config->producer_id_expiration_ms);
+        const auto config = topic->log_settings(*now->config);
         for (std::size_t index = 0; index < topic->partitions.size(); ++index) {
             auto& partition = topic->partitions[index];
             auto log = logs_->create({topic->name, PartitionIndex(static_cast<std::int32_t>(index))}, topic->id, config);
@@ -594,7 +600,7 @@ bool Cluster::remove_topic_nodes(const std::string& topic) {
             if (!children) continue;
             for (const auto& name : children->names) found.push_back(found[i] + "/" + name);
         }
-        found.insert(found.begin(), path::delete_topic(topic));
+        found.insert(found.begin(), {path::delete_topic(topic), path::held_topic(topic)});
         std::erase_if(found, [&](const std::string& each) { return !tree.exists(each); });
         std::ranges::reverse(found);
         return found;
@@ -660,7 +666,9 @@ AdminOutcome Cluster::create_partitions(const NewPartitions& wanted, PartitionBu
     }
     std::vector<BrokerId> brokers;
     for (const auto& broker : now->brokers) brokers.push_back(broker.id);
-    const std::size_t factor = topic->partitions.front().replicas.size();
+    // An imported topic may have partitions that nobody has.
+    std::size_t factor = 1;
+    for (const auto& partition : topic->partitions) factor = std::max(factor, partition.replicas.size());
     Assignment added;
     if (wanted.assignments) {
         added = *wanted.assignments;
@@ -708,7 +716,7 @@ AdminOutcome Cluster::create_partitions(const NewPartitions& wanted, PartitionBu
     if (!metadata_->submit_and_wait(std::move(ops))) {
         return failed(ErrorCode::unknown_server_error, "The metadata could not be stored.");
     }
-    const auto config = log_config(*topic->config, now->config->producer_id_expiration_ms);
+    const auto config = topic->log_settings(*now->config);
     for (auto i = static_cast<std::size_t>(old_count); i < next_topic->partitions.size(); ++i) {
         auto& partition = next_topic->partitions[i];
         auto log = logs_->create({topic->name, PartitionIndex(static_cast<std::int32_t>(i))}, topic->id, config);
@@ -760,7 +768,7 @@ AdminOutcome Cluster::set_topic_config(const std::string& name, const ConfigMap&
     ClusterImage next = *image();
     auto changed = std::make_shared<TopicImage>(*topic);
     changed->config = effective_config(next.config, overrides);
-    const auto config = log_config(*changed->config, next.config->producer_id_expiration_ms);
+    const auto config = changed->log_settings(*next.config);
     for (const auto& partition : changed->partitions) {
         if (partition.local) partition.local->set_config(config);
     }
@@ -782,7 +790,7 @@ AdminOutcome Cluster::set_broker_config(std::optional<BrokerId> broker, const Co
     for (const auto& topic : next.topics()) {
         auto changed = std::make_shared<TopicImage>(*topic);
         changed->config = effective_config(next.config, topic->config->overrides());
-        const auto config = log_config(*changed->config, next.config->producer_id_expiration_ms);
+        const auto config = changed->log_settings(*next.config);
         for (const auto& partition : changed->partitions) {
             if (partition.local) partition.local->set_config(config);
         }

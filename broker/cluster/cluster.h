@@ -111,6 +111,7 @@ private:
     Cluster(Settings settings, boost::asio::thread_pool& disk);
 
     [[nodiscard]] base::Result<void, std::string> load();
+    std::string never_imported() const;
     [[nodiscard]] base::Result<void, std::string> identify();
     [[nodiscard]] base::Result<void, std::string> attach_session();
     [[nodiscard]] base::Result<void, std::string> finish_deletions();

@@ -1,5 +1,7 @@
 #include "broker/cluster/image.h"
 
+#include "broker/replica/log_manager.h"
+
 #include <algorithm>
 
 namespace broker {
@@ -18,6 +20,12 @@ const PartitionImage* TopicImage::find(base::PartitionIndex index) const noexcep
     const auto at = index.value();
     if (at < 0 || static_cast<std::size_t>(at) >= partitions.size()) return nullptr;
     return &partitions[static_cast<std::size_t>(at)];
+}
+
+storage::LogConfig TopicImage::log_settings(const BrokerConfig& broker) const {
+    auto settings = log_config(*config, broker.producer_id_expiration_ms);
+    if (is_held) settings.deletes = settings.compacts = false;
+    return settings;
 }
 
 bool is_internal_topic(std::string_view name) noexcept {

@@ -55,6 +55,10 @@ struct TopicImage {
     std::vector<PartitionImage> partitions;  // By partition index.
     std::shared_ptr<const TopicConfig> config;
     bool is_internal = false;
+    bool is_held = false;  // Imported, and nobody knows its configuration: nothing of it is deleted.
+
+    // The settings of its logs.
+    storage::LogConfig log_settings(const BrokerConfig& broker) const;
 
     // Null when there is no such partition.
     const PartitionImage* find(base::PartitionIndex index) const noexcept;

@@ -43,6 +43,20 @@ Result<Assignment, TopicFault> check_assignment(const NewTopic& topic, const std
 
 }  // namespace
 
+ConfigMap internal_topic_config(std::string_view name, const BrokerConfig& config) {
+    ConfigMap made;
+    if (name == "__consumer_offsets") {
+        made["segment.bytes"] = std::to_string(config.offsets_topic_segment_bytes);
+        made["cleanup.policy"] = "compact";
+        made["compression.type"] = "producer";
+    } else if (name == "__transaction_state") {
+        made["cleanup.policy"] = "compact";
+        made["compression.type"] = "uncompressed";
+        made["unclean.leader.election.enable"] = "false";
+    }
+    return made;
+}
+
 Result<void, TopicFault> check_topic_name(std::string_view name) {
     if (storage::is_topic_name(name)) return {};
     const auto invalid = [](std::string why) {

@@ -33,6 +33,9 @@ struct TopicFault {
     std::string message;  // For the client.
 };
 
+// What the coordinators' own topics are created with; nothing for other names.
+ConfigMap internal_topic_config(std::string_view name, const BrokerConfig& config);
+
 // By partition index: the replicas, preferred leader first.
 using Assignment = std::vector<std::vector<base::BrokerId>>;
 

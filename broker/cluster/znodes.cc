@@ -245,6 +245,10 @@ std::string delete_topic(std::string_view topic) {
     return joined(delete_topics, topic);
 }
 
+std::string held_topic(std::string_view topic) {
+    return joined(held_topics, topic);
+}
+
 std::optional<std::string_view> child_of(std::string_view path, std::string_view parent) {
     if (!path.starts_with(parent)) return std::nullopt;
     path.remove_prefix(parent.size());

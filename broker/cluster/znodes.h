@@ -45,6 +45,9 @@ inline constexpr std::string_view log_dir_event_prefix =
     "/log_dir_event_notification/log_dir_event_";
 inline constexpr std::string_view producer_id_block = "/latest_producer_id_block";
 inline constexpr std::string_view feature = "/feature";
+// Ours: topics whose configuration nobody knows since they were imported. Until somebody
+// accepts the defaults, nothing of them is deleted or compacted.
+inline constexpr std::string_view held_topics = "/milena/held_topics";
 
 std::string broker(base::BrokerId id);
 std::string topic(std::string_view topic);
@@ -52,6 +55,7 @@ std::string partitions(std::string_view topic);
 std::string partition(std::string_view topic, base::PartitionIndex partition);
 std::string partition_state(std::string_view topic, base::PartitionIndex partition);
 std::string delete_topic(std::string_view topic);
+std::string held_topic(std::string_view topic);
 
 // Whose partition state it is, if it is one.
 std::optional<base::TopicPartition> parse_partition_state(std::string_view path);

@@ -159,6 +159,7 @@ Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const Topi
                 base::log_error("storage", made.fault);
             } else {
                 made.partition = adopt(*held, each.at, id, std::move(each.log));
+                if (!each.topic_id && id != base::Uuid{}) name_topic(*held, each.at, id);
             }
             all.push_back(std::move(made));
         }
@@ -166,6 +167,12 @@ Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const Topi
     const bool any = std::ranges::any_of(held_, [](const auto& each) { return !each->offline; });
     if (!any) return Unexpected<std::string>("none of log.dirs can be used");
     return all;
+}
+
+// What an Apache Kafka before 2.8 wrote has no partition.metadata. The log is served all the same
+// when there can be none: only a later mix-up would not be noticed.
+void LogManager::name_topic(Held& held, const base::TopicPartition& at, const base::Uuid& id) {
+    if (const auto named = held.directory->set_topic_id(at, id); !named) base::log_warn("storage", named.error().detail);
 }
 
 Result<std::shared_ptr<Partition>, std::string> LogManager::create(const base::TopicPartition& at,

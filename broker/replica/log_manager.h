@@ -119,6 +119,7 @@ private:
 
     std::shared_ptr<Partition> adopt(Held& held, const base::TopicPartition& at, const base::Uuid& topic_id,
                                      std::unique_ptr<storage::Log> log);
+    void name_topic(Held& held, const base::TopicPartition& at, const base::Uuid& id);
     void keep();
     void flush_round(Held& held, std::int64_t now_ms);
     void retention_round(std::int64_t now_ms);

@@ -319,6 +319,11 @@ base::Result<Recovered, Fault> recover(storage::Disk& disk, const std::filesyste
     return Recovery(disk, directory).run(draw_tree_id);
 }
 
+bool holds_metadata(storage::Disk& disk, const std::filesystem::path& directory) {
+    const auto files = list(disk, directory);
+    return files && !(files->snapshots.empty() && files->segments.empty());
+}
+
 base::Result<void, Fault> remove_superseded(storage::Disk& disk,
                                             const std::filesystem::path& directory) {
     constexpr std::size_t snapshots_kept = 2;

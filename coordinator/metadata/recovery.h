@@ -36,6 +36,10 @@ struct Recovered {
     storage::Disk& disk, const std::filesystem::path& directory,
     const std::function<base::Uuid()>& draw_tree_id);
 
+// Whether the directory holds files of a tree, so that recover() would not begin a new one.
+// False, too, when it cannot be listed.
+bool holds_metadata(storage::Disk& disk, const std::filesystem::path& directory);
+
 // Remove the snapshots but the newest two, and the segments that neither of them needs.
 [[nodiscard]] base::Result<void, storage::Fault> remove_superseded(
     storage::Disk& disk, const std::filesystem::path& directory);
