@@ -234,7 +234,7 @@ class ApacheKafka39(Broker):
                 f"-Dlog4j.configuration=file:{pathlib.Path(__file__).parent}/log4j.properties",
                 *map(str, words)]
 
-    def start(self):
+    def start_zookeeper(self):
         if self.zookeeper is None:
             properties = self.write_properties("zookeeper.properties", {
                 "dataDir": self.folder / "zookeeper", "clientPort": self.zookeeper_port,
@@ -242,6 +242,9 @@ class ApacheKafka39(Broker):
             self.zookeeper = Process(self.java("128m", "org.apache.zookeeper.server.quorum.QuorumPeerMain",
                                                properties), self.log)
             self.zookeeper.wait_for(re.compile("binding to port"), 60)
+
+    def start(self):
+        self.start_zookeeper()
         properties = self.write_properties("server.properties", {
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "log.dirs": self.data,
             "zookeeper.connect": f"127.0.0.1:{self.zookeeper_port}",
