@@ -106,7 +106,6 @@ boost::asio::awaitable<CreateTopicsResponse> create(RequestContext context,
             // Created all the same: nobody waited for it, as the client wished.
             if (request.timeout_ms <= 0 && !request.validate_only) {
                 answer.error_code = ErrorCode::request_timed_out;
-                answer.error_message = wire::Text("The request timed out.");
             }
         }
     }

@@ -4,6 +4,7 @@
 
 #include "broker/api/handlers.h"
 #include "broker/api/keep_last.h"
+#include "broker/api/local_partition.h"
 
 namespace broker {
 
@@ -26,16 +27,14 @@ Answer<DeleteRecordsResponse> handle(RequestContext& context, DeleteRecordsReque
             auto& answer = topic_answer.partitions.emplace_back();
             answer.partition_index = asked.partition_index;
             answer.low_watermark = Offset(-1);
-            const PartitionImage* partition = known ? known->find(asked.partition_index) : nullptr;
+            const auto partition = local_partition(*image, known, asked.partition_index);
             if (!may) {
                 answer.error_code = ErrorCode::topic_authorization_failed;
             } else if (is_internal_topic(topic.name)) {
                 answer.error_code = ErrorCode::invalid_topic_exception;
             } else if (!partition) {
-                answer.error_code = ErrorCode::unknown_topic_or_partition;
-            } else if (!partition->local) {
-                answer.error_code = partition->why_not_local(image->self);
-            } else if (const auto start = partition->local->delete_records(asked.offset)) {
+                answer.error_code = partition.error();
+            } else if (const auto start = (*partition)->delete_records(asked.offset)) {
                 answer.low_watermark = *start;
             } else {
                 answer.error_code = start.error();

@@ -18,19 +18,14 @@ using protocol::ErrorCode;
 
 namespace {
 
-void refuse(DeleteTopicsResponse::Topic& answer, ErrorCode error, std::string message) {
-    answer.error_code = error;
-    answer.error_message = wire::Text(std::move(message));
-}
-
-// Fill name and id of the answer from the request, and judge it.
+// Fill name and id of the answer from the request, and judge it. Like Apache Kafka 3.9 it says no
+// more than a code: error_message stays null.
 void resolve(const RequestContext& context, const ClusterImage& image,
              DeleteTopicsResponse::Topic& answer) {
     if (!image.config->delete_topic_enable) {
-        return refuse(answer,
-                      context.api_version < 3 ? ErrorCode::invalid_request
-                                              : ErrorCode::topic_deletion_disabled,
-                      "Topic deletion is disabled.");
+        answer.error_code = context.api_version < 3 ? ErrorCode::invalid_request
+                                                    : ErrorCode::topic_deletion_disabled;
+        return;
     }
     const bool by_id = !answer.name;
     const TopicImage* known =
@@ -40,15 +35,13 @@ void resolve(const RequestContext& context, const ClusterImage& image,
         answer.name = wire::Text(known->name);
     }
     if (known && !context.authorise(Operation::remove, ResourceType::topic, known->name)) {
-        return refuse(answer, ErrorCode::topic_authorization_failed, "Topic authorization failed.");
+        answer.error_code = ErrorCode::topic_authorization_failed;
+    } else if (!known) {
+        answer.error_code =
+            by_id ? ErrorCode::unknown_topic_id : ErrorCode::unknown_topic_or_partition;
+    } else {
+        answer.topic_id = known->id;
     }
-    if (!known) {
-        return by_id ? refuse(answer, ErrorCode::unknown_topic_id,
-                              "This server does not host this topic ID.")
-                     : refuse(answer, ErrorCode::unknown_topic_or_partition,
-                              "This server does not host this topic-partition.");
-    }
-    answer.topic_id = known->id;
 }
 
 // What is asked for, each once; what is asked for twice is refused.
@@ -58,16 +51,15 @@ std::vector<DeleteTopicsResponse::Topic> each_once(const DeleteTopicsRequest& re
     const auto add = [&](const std::optional<wire::Text>& name, base::Uuid id) {
         const auto [place, is_new] = places.try_emplace(
             {name ? std::optional(name->str()) : std::nullopt, id}, asked.size());
-        if (!is_new)
-            return refuse(asked[place->second], ErrorCode::invalid_request,
-                          "This topic is given twice.");
+        if (!is_new) {
+            asked[place->second].error_code = ErrorCode::invalid_request;
+            return;
+        }
         auto& topic = asked.emplace_back();
         topic.name = name;
         topic.topic_id = id;
-        if (name.has_value() == (id != base::Uuid{})) {
-            refuse(topic, ErrorCode::invalid_request,
-                   "A topic is given either by its name or by its id.");
-        }
+        // Either by its name or by its id.
+        if (name.has_value() == (id != base::Uuid{})) topic.error_code = ErrorCode::invalid_request;
     };
     for (const auto& name : request.topic_names) add(name, {});
     for (const auto& topic : request.topics) add(topic.name, topic.topic_id);
@@ -86,8 +78,7 @@ std::vector<DeleteTopicsResponse::Topic> judged(const RequestContext& context,
         if (topic.error_code == ErrorCode::none) {
             const auto [place, is_new] = places.try_emplace(topic.name->str(), answers.size());
             if (!is_new) {
-                refuse(answers[place->second], ErrorCode::invalid_request,
-                       "This topic is given by its name and by its id.");
+                answers[place->second].error_code = ErrorCode::invalid_request;
                 continue;
             }
         }
@@ -113,11 +104,8 @@ boost::asio::awaitable<DeleteTopicsResponse> remove(RequestContext context,
     std::set<std::string> deleted;
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
         auto& answer = response.responses[places[i]];
-        if (outcomes[i].error != ErrorCode::none) {
-            refuse(answer, outcomes[i].error, outcomes[i].message);
-        } else {
-            deleted.insert(topics[i]);
-        }
+        answer.error_code = outcomes[i].error;
+        if (outcomes[i].error == ErrorCode::none) deleted.insert(topics[i]);
     }
     if (!deleted.empty()) context.services.groups.forget_topics(deleted);
     response.throttle_time_ms = context.throttle(0);

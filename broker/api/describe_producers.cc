@@ -1,6 +1,7 @@
 // DescribeProducers: who writes to a partition with a producer id (KIP-664).
 
 #include "broker/api/handlers.h"
+#include "broker/api/local_partition.h"
 
 namespace broker {
 
@@ -35,18 +36,16 @@ Answer<DescribeProducersResponse> handle(RequestContext& context,
         for (const auto index : topic.partition_indexes) {
             auto& answer = topic_answer.partitions.emplace_back();
             answer.partition_index = index;
-            const PartitionImage* partition = known ? known->find(index) : nullptr;
+            const auto partition = local_partition(*image, known, index);
             if (!may) {
                 answer.error_code = ErrorCode::topic_authorization_failed;
             } else if (const auto valid = check_topic_name(topic.name); !valid) {
                 answer.error_code = valid.error().code;
                 answer.error_message = wire::Text(valid.error().message);
             } else if (!partition) {
-                answer.error_code = ErrorCode::unknown_topic_or_partition;
+                answer.error_code = partition.error();
                 if (!known) answer.error_message = wire::Text("there is no such topic");
-            } else if (!partition->local) {
-                answer.error_code = partition->why_not_local(image->self);
-            } else if (const auto producers = partition->local->producers()) {
+            } else if (const auto producers = (*partition)->producers()) {
                 for (const auto& producer : *producers) describe(producer, answer);
             } else {
                 answer.error_code = producers.error();

@@ -2,6 +2,7 @@
 // whether what it has read still stands (KIP-320).
 
 #include "broker/api/handlers.h"
+#include "broker/api/local_partition.h"
 
 namespace broker {
 
@@ -9,7 +10,8 @@ using protocol::ErrorCode;
 using protocol::OffsetForLeaderEpochRequest;
 using protocol::OffsetForLeaderEpochResponse;
 
-Answer<OffsetForLeaderEpochResponse> handle(RequestContext& context, OffsetForLeaderEpochRequest request) {
+Answer<OffsetForLeaderEpochResponse> handle(RequestContext& context,
+                                            OffsetForLeaderEpochRequest request) {
     const auto image = context.image();
     OffsetForLeaderEpochResponse response;
     for (const auto& topic : request.topics) {
@@ -20,14 +22,14 @@ Answer<OffsetForLeaderEpochResponse> handle(RequestContext& context, OffsetForLe
         for (const auto& asked : topic.partitions) {
             auto& answer = topic_answer.partitions.emplace_back();
             answer.partition = asked.partition;
-            const PartitionImage* partition = known ? known->find(asked.partition) : nullptr;
+            const auto partition = local_partition(*image, known, asked.partition);
             if (!may) {
                 answer.error_code = ErrorCode::topic_authorization_failed;
             } else if (!partition) {
-                answer.error_code = ErrorCode::unknown_topic_or_partition;
-            } else if (!partition->local) {
-                answer.error_code = partition->why_not_local(image->self);
-            } else if (const auto end = partition->local->end_of_epoch(asked.leader_epoch, asked.current_leader_epoch)) {
+                answer.error_code = partition.error();
+            } else if (const auto end =
+                           (*partition)
+                               ->end_of_epoch(asked.leader_epoch, asked.current_leader_epoch)) {
                 answer.leader_epoch = end->epoch;
                 answer.end_offset = end->end;
             } else {

@@ -462,3 +462,57 @@ TEST_CASE("a Fetch that waits is woken, and finds what left memory meanwhile") {
     for (int i = 0; i < 10; ++i) produce(in, make({{std::string(1000, 'y')}}));
     CHECK(bytes_of(BrokerFixture::got(std::move(waits))).size() >= 75'000);
 }
+
+TEST_CASE("a partition that is not there is unknown to whatever asks for it") {
+    BrokerFixture in;
+    in.create_topic("t");
+    constexpr auto unknown = ErrorCode::unknown_topic_or_partition;
+    for (const std::string name : {"t", "nobody"}) {
+        const PartitionIndex index(name == "t" ? 7 : 0);
+        protocol::DeleteRecordsRequest remove;
+        remove.topics.emplace_back().name = wire::Text(name);
+        remove.topics.back().partitions.push_back({index, Offset(0)});
+        CHECK(in.call(std::move(remove), 2).topics.at(0).partitions.at(0).error_code == unknown);
+        protocol::OffsetForLeaderEpochRequest epochs;
+        epochs.topics.emplace_back().topic = wire::Text(name);
+        epochs.topics.back().partitions.emplace_back().partition = index;
+        CHECK(in.call(std::move(epochs), 4).topics.at(0).partitions.at(0).error_code == unknown);
+        protocol::DescribeProducersRequest producers;
+        producers.topics.emplace_back().name = wire::Text(name);
+        producers.topics.back().partition_indexes.push_back(index);
+        const auto described = in.call(std::move(producers), 0).topics.at(0).partitions.at(0);
+        CHECK(described.error_code == unknown);
+        CHECK(described.error_message.has_value() == (name == "nobody"));
+    }
+}
+
+TEST_CASE("where Apache Kafka 3.9 says nothing about topics, the message is null and not empty") {
+    BrokerFixture in;
+    const auto create = [&](const std::string& name, std::int32_t timeout_ms, bool validate_only) {
+        protocol::CreateTopicsRequest request;
+        auto& topic = request.topics.emplace_back();
+        topic.name = wire::Text(name);
+        topic.num_partitions = 1;
+        topic.replication_factor = 1;
+        request.timeout_ms = timeout_ms;
+        request.validate_only = validate_only;
+        return in.call(std::move(request), 7).topics.at(0);
+    };
+    CHECK(!create("t", 1000, true).error_message);
+    CHECK(!create("t", 1000, false).error_message);
+    CHECK(create("t", 1000, false).error_message);  // It exists.
+    const auto late = create("late", 0, false);
+    CHECK(late.error_code == ErrorCode::request_timed_out);
+    CHECK(!late.error_message);
+    protocol::DeleteTopicsRequest remove;
+    remove.topics.emplace_back().name = wire::Text("t");
+    remove.topics.emplace_back().name = wire::Text("nobody");
+    remove.topics.emplace_back().name.reset();
+    remove.topics.back().topic_id.back() = std::byte{9};
+    const auto removed = in.call(std::move(remove), 6);
+    REQUIRE(removed.responses.size() == 3);
+    CHECK(removed.responses[0].error_code == ErrorCode::none);
+    CHECK(removed.responses[1].error_code == ErrorCode::unknown_topic_or_partition);
+    CHECK(removed.responses[2].error_code == ErrorCode::unknown_topic_id);
+    for (const auto& each : removed.responses) CHECK(!each.error_message);
+}
