@@ -161,6 +161,7 @@ def round_trip(kind):
             checks.equal(ours.stop(), 0, f"{name}: Milena stops")
             dump(kafka_broker.release, ours.data, f"{name}, then Milena")
             hand_back(kafka_broker, ours.data, written, f"{name}, then Milena, then Kafka")
+        once_more(kafka_broker, node, f"{name}, then Milena, then Kafka, then Milena")
 
 
 def held(data, node, kafka_broker):
@@ -248,6 +249,22 @@ def hand_back(kafka_broker, data, written, name):
 
 
 BODIES = {"kafka39": lambda: round_trip("kafka39"), "kafka43": lambda: round_trip("kafka43"), "ours": ours_first}
+
+
+def once_more(kafka_broker, node, name):
+    """Milena comes back to a directory that it knows, after Kafka went on in it and made a topic."""
+    contents.create(kafka_broker.bootstrap, {"late": (2, {"retention.ms": "77777777"})})
+    contents.append(kafka_broker.bootstrap, {"end offsets": {("late", 0): 0, ("late", 1): 0},
+                                             "offsets of a group": [("segments", 0, 2000, "")]}, b"late")
+    written = contents.look(kafka_broker.bootstrap)
+    configured = contents.overrides(kafka_broker.bootstrap)
+    kafka_broker.stop()
+    with Directory(kafka_broker.data, node) as ours:
+        code, said = ours.run_import(*zookeeper_words(kafka_broker))
+        checks.that(code == 0 and "Imported 1 topics with 2 partitions" in said, f"{name}: the new topic is imported", said)
+        ours.start()
+        same(contents.look(ours.bootstrap), written, name)
+        checks.equal(contents.overrides(ours.bootstrap), configured, f"{name}: configurations are the same")
 
 
 def main():
