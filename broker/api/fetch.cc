@@ -49,6 +49,7 @@ using PartitionAnswer = FetchResponse::Topic::Partition;
 constexpr std::int32_t first_epoch = 0;   // Asks for a session, and closes the one that is named.
 constexpr std::int32_t final_epoch = -1;  // Asks for none, and closes the one that is named.
 constexpr std::int16_t first_version_by_id = 13;
+constexpr std::int16_t first_version_with_leader = 16;
 
 // What a round on the disk pool reads, unless the client's min_bytes asks for more.
 constexpr std::size_t cold_bytes_max = std::size_t{4} << 20;
@@ -135,6 +136,21 @@ Kind fail(PartitionAnswer& answer, ErrorCode error, std::int16_t version) {
     return Kind::failed;
 }
 
+// Records that are there and cannot be told: null, where all else has none.
+Kind fail_without_records(PartitionAnswer& answer, ErrorCode error, std::int16_t version) {
+    answer.records = wire::Payload::null();
+    return fail(answer, error, version);
+}
+
+// To whom to go instead, for versions that may hear it.
+Kind name_leader(const PartitionImage& partition, PartitionAnswer& answer, std::int16_t version) {
+    if (version >= first_version_with_leader) {
+        answer.current_leader.leader_id = partition.leader;
+        answer.current_leader.leader_epoch = partition.leader_epoch;
+    }
+    return Kind::failed;
+}
+
 // As Apache Kafka words it: here the aborted transactions are none, not unknown.
 Kind refuse(PartitionAnswer& answer, ErrorCode error, std::int16_t version) {
     fail(answer, error, version);
@@ -177,7 +193,8 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
     }
     // A follower that is none of ours gets nothing, and moves nothing (CVE-2018-1288).
     if (reader.replica >= BrokerId(0) && !is_replica(*partition, reader.replica, reader.image)) {
-        return fail(answer, ErrorCode::not_leader_or_follower, version);
+        fail(answer, ErrorCode::not_leader_or_follower, version);
+        return name_leader(*partition, answer, version);
     }
 
     ReadRequest request;
@@ -186,7 +203,7 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
         std::min(static_cast<std::size_t>(std::max(wanted.bytes_max, 0)), reader.bytes_left);
     request.at_least_one_batch = version >= 3 && !reader.has_data;
     request.committed_only = reader.request.isolation_level == 1;
-    request.current_leader_epoch = wanted.current_leader_epoch;
+    request.current_leader_epoch = std::max(wanted.current_leader_epoch, base::LeaderEpoch(-1));
     request.last_fetched_epoch = wanted.last_fetched_epoch;
     request.disk = reader.disk;
     auto read = partition->local->read(request);
@@ -196,9 +213,7 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
         if (read.error != ErrorCode::not_leader_or_follower &&
             read.error != ErrorCode::fenced_leader_epoch)
             return Kind::failed;
-        answer.current_leader.leader_id = partition->leader;
-        answer.current_leader.leader_epoch = partition->leader_epoch;
-        return Kind::failed;
+        return name_leader(*partition, answer, version);
     }
     answer.high_watermark = read.positions.high_watermark;
     answer.last_stable_offset = read.positions.last_stable;
@@ -211,7 +226,7 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
     }
     if (version < 10 && reader.topic->config->compression() == CompressionType::zstd &&
         read.data.size() > 0) {
-        return fail(answer, ErrorCode::unsupported_compression_type, version);
+        return fail_without_records(answer, ErrorCode::unsupported_compression_type, version);
     }
     spots.push_back({partition->local.get(), request.committed_only
                                                  ? read.positions.last_stable
@@ -224,7 +239,7 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
     if (version <= 3) {
         auto converted =
             down_convert(read.data, *reader.topic->config, wanted.fetch_offset, version);
-        if (!converted) return fail(answer, converted.error(), version);
+        if (!converted) return fail_without_records(answer, converted.error(), version);
         answer.records = std::move(*converted);
     } else if (!read.data.first_batch_is_cut) {
         answer.records = read.data.payload();

@@ -19,14 +19,15 @@ namespace {
 
 constexpr std::int64_t latest = -1;
 constexpr std::int64_t earliest = -2;
-constexpr std::int64_t max_timestamp = -3;    // Since version 7.
-constexpr std::int64_t earliest_local = -4;   // Since version 8.
-constexpr std::int64_t latest_tiered = -5;    // Since version 9.
+constexpr std::int64_t max_timestamp = -3;   // Since version 7.
+constexpr std::int64_t earliest_local = -4;  // Since version 8.
+constexpr std::int64_t latest_tiered = -5;   // Since version 9.
 
 using PartitionAnswer = ListOffsetsResponse::Topic::Partition;
 using AskedPartition = ListOffsetsRequest::Topic::Partition;
 
-void answer_with(PartitionAnswer& answer, Offset offset, std::int64_t timestamp, base::LeaderEpoch epoch) {
+void answer_with(PartitionAnswer& answer, Offset offset, std::int64_t timestamp,
+                 base::LeaderEpoch epoch) {
     answer.offset = offset;
     answer.timestamp = timestamp;
     answer.leader_epoch = epoch;
@@ -42,7 +43,8 @@ void look_up(const RequestContext& context, const Partition& partition, const As
     }
     const auto version = context.api_version;
     if (asked.timestamp == latest) {
-        return answer_with(answer, committed_only ? at->last_stable : at->high_watermark, -1, at->leader_epoch);
+        return answer_with(answer, committed_only ? at->last_stable : at->high_watermark, -1,
+                           at->leader_epoch);
     }
     if (asked.timestamp == earliest || (asked.timestamp == earliest_local && version >= 8)) {
         const auto epoch = partition.epoch_at(at->log_start).value_or(base::LeaderEpoch(-1));
@@ -53,9 +55,10 @@ void look_up(const RequestContext& context, const Partition& partition, const As
         answer.error_code = ErrorCode::unsupported_version;
         return;
     }
-    const auto found = asked.timestamp == max_timestamp
-                           ? partition.find_largest_time(committed_only, asked.current_leader_epoch)
-                           : partition.find_time(asked.timestamp, committed_only, asked.current_leader_epoch);
+    const auto found =
+        asked.timestamp == max_timestamp
+            ? partition.find_largest_time(committed_only, asked.current_leader_epoch)
+            : partition.find_time(asked.timestamp, committed_only, asked.current_leader_epoch);
     if (!found) {
         answer.error_code = found.error();
     } else if (*found) {
@@ -63,11 +66,17 @@ void look_up(const RequestContext& context, const Partition& partition, const As
     }
 }
 
-// Version 0: a list of segment starts, newest first, beginning with the end for LATEST.
-void look_up_old_style(const Partition& partition, const AskedPartition& asked, PartitionAnswer& answer) {
+// Version 0: a list of segment starts, newest first, beginning with the end for LATEST and for
+// times to come.
+void look_up_old_style(const RequestContext& context, const Partition& partition,
+                       const AskedPartition& asked, PartitionAnswer& answer) {
     const auto at = partition.positions();
     if (!at) {
         answer.error_code = at.error();
+        return;
+    }
+    if (asked.timestamp < earliest) {
+        answer.error_code = ErrorCode::unsupported_version;
         return;
     }
     if (asked.max_num_offsets <= 0) return;
@@ -77,7 +86,9 @@ void look_up_old_style(const Partition& partition, const AskedPartition& asked, 
     }
     auto starts = partition.segment_starts();  // Ascending, with the time of each one's last write.
     std::vector<Offset> offsets;
-    if (asked.timestamp == latest) offsets.push_back(at->high_watermark);
+    // The end was reached just now.
+    if (asked.timestamp == latest || asked.timestamp >= context.now_ms)
+        offsets.push_back(at->high_watermark);
     for (auto each = starts.rbegin(); each != starts.rend(); ++each) {
         if (each->base > at->high_watermark) continue;
         if (asked.timestamp != latest && each->modified_ms > asked.timestamp) continue;
@@ -99,13 +110,14 @@ Answer<ListOffsetsResponse> handle(RequestContext& context, ListOffsetsRequest r
     for (const auto& topic : request.topics) {
         for (const auto& partition : topic.partitions) {
             const std::pair at(topic.name.view(), partition.partition_index);
-            if (!seen.insert(at).second) twice.insert(at);
+            if (!seen.insert(at).second && context.api_version > 0) twice.insert(at);
         }
     }
     for (const auto& topic : request.topics) {
         auto& topic_answer = response.topics.emplace_back();
         topic_answer.name = topic.name;
-        const bool may_see = context.authorise(Operation::describe, ResourceType::topic, topic.name);
+        const bool may_see =
+            context.authorise(Operation::describe, ResourceType::topic, topic.name);
         const TopicImage* known = may_see ? image->find_topic(topic.name.view()) : nullptr;
         for (const auto& asked : topic.partitions) {
             auto& answer = topic_answer.partitions.emplace_back();
@@ -120,7 +132,7 @@ Answer<ListOffsetsResponse> handle(RequestContext& context, ListOffsetsRequest r
             } else if (!partition->local) {
                 answer.error_code = partition->why_not_local(image->self);
             } else if (context.api_version == 0) {
-                look_up_old_style(*partition->local, asked, answer);
+                look_up_old_style(context, *partition->local, asked, answer);
             } else {
                 look_up(context, *partition->local, asked, request.isolation_level == 1, answer);
             }

@@ -303,6 +303,10 @@ PartitionRead Partition::read(const ReadRequest& request) const {
         const Positions at = positions_locked();
         if (request.last_fetched_epoch >= LeaderEpoch(0)) {
             const auto end = log_->end_of_epoch(request.last_fetched_epoch);
+            if (end.epoch < LeaderEpoch(0)) {  // Nothing is known of it, or of any before it.
+                answer.error = ErrorCode::offset_out_of_range;
+                return answer;
+            }
             if (end.epoch < request.last_fetched_epoch || end.end < request.from) {
                 answer.positions = at;
                 answer.diverging = end;

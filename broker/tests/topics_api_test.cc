@@ -168,3 +168,13 @@ TEST_CASE("DescribeCluster names this broker as its controller") {
     controllers.endpoint_type = 2;
     CHECK(in.call(std::move(controllers), 1).error_code == ErrorCode::mismatched_endpoint_type);
 }
+
+TEST_CASE("SASL has no place on a listener that does not ask for it") {
+    BrokerFixture in;
+    protocol::SaslHandshakeRequest handshake;
+    handshake.mechanism = "PLAIN";
+    const auto answer = in.call(std::move(handshake), 1);
+    CHECK(answer.error_code == ErrorCode::illegal_sasl_state);
+    CHECK(answer.mechanisms.empty());
+    CHECK(in.call(protocol::SaslAuthenticateRequest{}, 2).error_code == ErrorCode::illegal_sasl_state);
+}

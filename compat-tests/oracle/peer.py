@@ -156,12 +156,20 @@ class Peer:
             for one in self.ask("Metadata", 12, topics=[{"name": name}], allow_auto_topic_creation=False)["topics"]))
 
     def until(self, holds, seconds=15):
-        """Wait until a condition holds. RuntimeError when it does not within the time."""
+        """Wait until a condition holds, and return what it gave. RuntimeError when it does not within the time."""
         deadline = time.monotonic() + seconds
-        while not holds():
+        while not (seen := holds()):
             if time.monotonic() > deadline:
                 raise RuntimeError("a condition did not come true in time")
             time.sleep(0.01)
+        return seen
+
+    def producer_id(self):
+        """A fresh producer id."""
+        def granted():
+            answer = self.ask("InitProducerId", 4, transactional_id=None, transaction_timeout_ms=60000)
+            return answer["error_code"] == 0 and answer
+        return self.until(granted)["producer_id"]
 
     def known_id(self, name):
         """The id of a topic that stays; zero when there is no such topic."""

@@ -135,12 +135,12 @@ def refused(kafka, version):
 @sequence("JoinGroup", versions=range(5, 10))
 def static_members(kafka, version):
     group = ready(kafka)
-    one = join(kafka, version, group, instance="i", rebalance=300)
+    one = join(kafka, version, group, instance="i", rebalance=1000)
     sync(kafka, 3, group, one, [(one["member_id"], b"all")], group_instance_id="i")
     for instance, member in (("i", "stranger"), ("j", one["member_id"]), (None, one["member_id"])):
         heartbeat(kafka, 3, group, one["generation_id"], member, group_instance_id=instance)
     join(kafka, version, group, "stranger", instance="i")
-    again = join(kafka, version, group, instance="i", rebalance=300)
+    again = join(kafka, version, group, instance="i", rebalance=1000)
     heartbeat(kafka, 3, group, one["generation_id"], one["member_id"], group_instance_id="i")
     heartbeat(kafka, 3, group, one["generation_id"], one["member_id"])
     heartbeat(kafka, 3, group, again["generation_id"], again["member_id"], group_instance_id="i")
@@ -149,8 +149,8 @@ def static_members(kafka, version):
     kafka.call("DescribeGroups", 4, groups=[group])
     join(kafka, version, group, one["member_id"], instance="i")
     join(kafka, version, group, "stranger", instance="new")
-    join(kafka, version, group, instance="", rebalance=300)
-    changed = join(kafka, version, group, instance="i", rebalance=300,
+    join(kafka, version, group, instance="", rebalance=1000)
+    changed = join(kafka, version, group, instance="i", rebalance=1000,
                    protocols=(("range", b"other"),))
     sync(kafka, 3, group, changed, [(changed["member_id"], b"all")], group_instance_id="i")
     kafka.call("LeaveGroup", 3, group_id=group, members=[
@@ -178,7 +178,7 @@ def an_id_first(kafka, version):
 @sequence("JoinGroup", versions=(0, 3, 5, 9))
 def expires(kafka, version):
     group = ready(kafka)
-    joined = join(kafka, version, group, session=150, rebalance=150)
+    joined = join(kafka, version, group, session=1000, rebalance=1000)
     sync(kafka, 0, group, joined, [(joined["member_id"], b"all")])
     kafka.until(lambda: kafka.ask("DescribeGroups", 1, groups=[group])["groups"][0]["group_state"] == "Empty")
     kafka.call("DescribeGroups", 1, groups=[group])
