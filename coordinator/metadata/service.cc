@@ -1,14 +1,18 @@
 #include "coordinator/metadata/service.h"
 
+#include "coordinator/metadata/acl.h"
 #include "coordinator/metadata/durable_tree.h"
 #include "coordinator/metadata/journal_format.h"
 #include "coordinator/metadata/session_expiry.h"
+#include "coordinator/metadata/turn.h"
 #include "protocol/base/ensure.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <future>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <type_traits>
@@ -135,8 +139,106 @@ public:
     SessionExpiry& expiry() { return expiry_; }
 
     void apply(const Transaction& transaction) {
-        const std::vector<Event> events = tree_->apply(transaction);
-        if (!followers_.empty()) changes_.push_back(changes_of(events));
+        const auto events = std::make_shared<const std::vector<Event>>(tree_->apply(transaction));
+        if (!followers_.empty()) changes_.push_back(changes_of(*events));
+        for (const auto& [watcher, event] : watches_.fire(*events)) {
+            const auto guest = guests_.find(watcher);
+            if (guest == guests_.end()) continue;
+            if (event->acl && !permits(*event->acl, permission::read, guest->second.caller.ids)) {
+                continue;
+            }
+            tell(
+                [events, event = event, client = guest->second.client] { client->notify(*event); });
+        }
+    }
+
+    base::Result<Committed, Refused> commit(const std::vector<Op>& ops, const Caller& caller) {
+        if (is_too_long(ops)) return base::Unexpected(Refused{ZkError::marshalling_error, 0});
+        auto decision = tree().decide(ops, caller, settings_.wall_ms());
+        if (!decision) return base::Unexpected(decision.error());
+        if (!decision->transaction.changes.empty()) apply(decision->transaction);
+        return Committed{tree().last_zxid(), std::move(decision->results)};
+    }
+
+    std::int32_t clamped(std::int32_t timeout_ms) const {
+        return std::clamp(timeout_ms, settings_.session_timeout_min_ms,
+                          settings_.session_timeout_max_ms);
+    }
+
+    SessionKey create_session(std::int32_t timeout_ms) {
+        SessionKey key;
+        settings_.random(key.password);
+        const auto created =
+            tree().decide_create_session(timeout_ms, key.password, settings_.wall_ms());
+        key.id = created.session;
+        apply(created);
+        return key;
+    }
+
+    bool knows(const SessionKey& key) const {
+        const auto session = tree().sessions().find(key.id);
+        return session != tree().sessions().end() && session->second.password == key.password;
+    }
+
+    base::Result<void, ZkError> end_session(SessionId session) {
+        const auto closed = tree().decide_close_session(session, settings_.wall_ms());
+        if (!closed) return base::Unexpected(closed.error());
+        expiry_.forget(session);
+        apply(*closed);
+        release(session);
+        return {};
+    }
+
+    // ---- the clients of other processes; likewise ----
+
+    struct Guest {
+        std::shared_ptr<const Client> client;
+        Caller caller;
+        std::int32_t timeout_ms = 0;
+    };
+
+    WatcherId draw_watcher() { return WatcherId(next_watcher_.fetch_add(1)); }
+    WatchTable& watches() { return watches_; }
+
+    Guest* guest(WatcherId id) {
+        const auto at = guests_.find(id);
+        return at == guests_.end() ? nullptr : &at->second;
+    }
+
+    void admit(WatcherId id, Client client) {
+        auto shared = std::make_shared<const Client>(std::move(client));
+        Caller caller{SessionId(0), shared->ids};
+        guests_.emplace(id, Guest{std::move(shared), std::move(caller)});
+    }
+
+    void dismiss(WatcherId id) {
+        const auto at = guests_.find(id);
+        if (at == guests_.end()) return;
+        if (at->second.caller.session.value() != 0) attached_.erase(at->second.caller.session);
+        watches_.remove_all(id);
+        guests_.erase(at);
+    }
+
+    // The session is this client's from now on.
+    void attach(WatcherId id, SessionId session, std::int32_t timeout_ms) {
+        release(session);
+        Guest& guest = guests_.at(id);
+        guest.caller.session = session;
+        guest.timeout_ms = timeout_ms;
+        attached_.emplace(session, id);
+        renew(guest);
+    }
+
+    void renew(const Guest& guest) {
+        if (guest.caller.session.value() == 0) return;
+        expiry_.touch(guest.caller.session, guest.timeout_ms, round_ms_);
+    }
+
+    // The client does not hold its session any more, and is not told.
+    SessionId give_up_session(WatcherId id) {
+        const SessionId session = std::exchange(guests_.at(id).caller.session, SessionId(0));
+        attached_.erase(session);
+        return session;
     }
 
     // ---- called on the service thread, with no lock held ----
@@ -206,18 +308,19 @@ private:
         if (failed_here_) return;
         const std::lock_guard lock(tree_mutex_);
         const std::int64_t now_ms = settings_.monotonic_ms();
+        round_ms_ = now_ms;
         for (const SessionId session : expiry_.take_expired(now_ms)) {
-            const auto closed = tree().decide_close_session(session, settings_.wall_ms());
-            if (closed) apply(*closed);
+            (void)end_session(session);  // It may have been closed since.
         }
         if (now_ms >= next_reap_ms_) {
             next_reap_ms_ = now_ms + reap_every_ms;
             const auto reap = tree().decide_reap(reap_nodes_max, settings_.wall_ms());
             if (!reap.changes.empty()) apply(reap);
         }
-        for (const Task& task : round) {
-            if (task.decide) task.decide();
+        for (deciding_ = 0; deciding_ < round.size(); ++deciding_) {
+            if (round[deciding_].decide) round[deciding_].decide();
         }
+        deciding_ = 0;
     }
 
     void commit() {
@@ -272,7 +375,27 @@ private:
                 for (const Follower& follower : followers_) follower.follow(transaction);
             }
         }
-        for (const Task& task : round) task.answer(!failed_here_);
+        // Events stand between the answers where their causes stand.
+        const auto told = std::exchange(told_, {});
+        auto next = told.begin();
+        for (std::size_t i = 0; i <= round.size(); ++i) {
+            for (; next != told.end() && (next->before <= i || i == round.size()); ++next) {
+                if (!failed_here_) next->tell();
+            }
+            if (i < round.size()) round[i].answer(!failed_here_);
+        }
+    }
+
+    void tell(std::function<void()> what) { told_.push_back({deciding_, std::move(what)}); }
+
+    // Whoever holds the session loses it and is told.
+    void release(SessionId session) {
+        const auto at = attached_.find(session);
+        if (at == attached_.end()) return;
+        Guest& guest = guests_.at(at->second);
+        guest.caller.session = SessionId(0);
+        attached_.erase(at);
+        tell([client = guest.client] { client->ended(); });
     }
 
     std::vector<NodeChange> changes_of(const std::vector<Event>& events) const {
@@ -396,6 +519,19 @@ private:
     std::vector<std::vector<NodeChange>> changes_;  // Of this round, by transaction.
     bool failed_here_ = false;
 
+    // Likewise: the clients of other processes.
+    struct Told {
+        std::size_t before;  // The task of the round whose answer it precedes.
+        std::function<void()> tell;
+    };
+    std::map<WatcherId, Guest> guests_;
+    std::map<SessionId, WatcherId> attached_;  // Sessions that clients hold.
+    WatchTable watches_;
+    std::vector<Told> told_;     // Of this round.
+    std::size_t deciding_ = 0;   // The task whose turn it is.
+    std::int64_t round_ms_ = 0;  // When the round began.
+    std::atomic<std::uint64_t> next_watcher_{1};
+
     std::thread service_;
     std::thread::id service_id_;
     std::thread snapshotter_;
@@ -444,18 +580,7 @@ void MetadataService::submit(std::vector<Op> ops, Caller caller, Done done) {
     auto submitted = std::make_shared<Submitted>();
     *submitted = {std::move(ops), std::move(caller), std::move(done), {}};
     auto decide = [loop = loop_.get(), submitted] {
-        if (is_too_long(submitted->ops)) {
-            submitted->result = base::Unexpected(Refused{ZkError::marshalling_error, 0});
-            return;
-        }
-        auto decision =
-            loop->tree().decide(submitted->ops, submitted->caller, loop->settings().wall_ms());
-        if (!decision) {
-            submitted->result = base::Unexpected(decision.error());
-            return;
-        }
-        if (!decision->transaction.changes.empty()) loop->apply(decision->transaction);
-        submitted->result = Committed{loop->tree().last_zxid(), std::move(decision->results)};
+        submitted->result = loop->commit(submitted->ops, submitted->caller);
     };
     auto answer = [submitted](bool durable) {
         if (!durable) submitted->result = base::Unexpected(Refused{ZkError::connection_loss, 0});
@@ -475,16 +600,7 @@ base::Result<Committed, Refused> MetadataService::submit_and_wait(std::vector<Op
 
 base::Result<SessionKey, ZkError> MetadataService::open_session(std::int32_t timeout_ms) {
     SessionKey key;
-    const auto decide = [&] {
-        const Settings& settings = loop_->settings();
-        settings.random(key.password);
-        const auto clamped = std::clamp(timeout_ms, settings.session_timeout_min_ms,
-                                        settings.session_timeout_max_ms);
-        const auto created =
-            loop_->tree().decide_create_session(clamped, key.password, settings.wall_ms());
-        key.id = created.session;
-        loop_->apply(created);
-    };
+    const auto decide = [&] { key = loop_->create_session(loop_->clamped(timeout_ms)); };
     if (!loop_->put_and_wait(decide)) return base::Unexpected(ZkError::connection_loss);
     return key;
 }
@@ -492,9 +608,7 @@ base::Result<SessionKey, ZkError> MetadataService::open_session(std::int32_t tim
 base::Result<void, ZkError> MetadataService::resume_session(const SessionKey& key) {
     bool is_known = false;
     const auto decide = [&] {
-        const auto session = loop_->tree().sessions().find(key.id);
-        is_known =
-            session != loop_->tree().sessions().end() && session->second.password == key.password;
+        is_known = loop_->knows(key);
         if (is_known) loop_->expiry().forget(key.id);
     };
     if (!loop_->put_and_wait(decide)) return base::Unexpected(ZkError::connection_loss);
@@ -513,16 +627,7 @@ void MetadataService::detach_session(SessionId session) {
 
 base::Result<void, ZkError> MetadataService::close_session(SessionId session) {
     base::Result<void, ZkError> result;
-    const auto decide = [&] {
-        const auto closed =
-            loop_->tree().decide_close_session(session, loop_->settings().wall_ms());
-        if (closed) {
-            loop_->expiry().forget(session);
-            loop_->apply(*closed);
-        } else {
-            result = base::Unexpected(closed.error());
-        }
-    };
+    const auto decide = [&] { result = loop_->end_session(session); };
     if (!loop_->put_and_wait(decide)) return base::Unexpected(ZkError::connection_loss);
     return result;
 }
@@ -531,12 +636,109 @@ void MetadataService::subscribe(Follower follower) {
     loop_->put_and_wait({}, [&] { loop_->follow(std::move(follower)); });
 }
 
+WatcherId MetadataService::admit(Client client) {
+    const WatcherId id = loop_->draw_watcher();
+    loop_->put({[loop = loop_.get(), id, client = std::move(client)]() mutable {
+                    loop->admit(id, std::move(client));
+                },
+                [](bool) {}});
+    return id;
+}
+
+void MetadataService::take_turn(WatcherId client, std::function<void(Turn&)> step,
+                                std::function<void(bool durable)> answer) {
+    struct Taken {
+        std::function<void(Turn&)> step;
+        std::function<void(bool)> answer;
+        bool left_out = false;  // The client was dismissed.
+    };
+    auto taken = std::make_shared<Taken>(Taken{std::move(step), std::move(answer)});
+    loop_->put({[loop = loop_.get(), client, taken] {
+                    if (client.value() != 0) {
+                        const auto* guest = loop->guest(client);
+                        taken->left_out = guest == nullptr;
+                        if (taken->left_out) return;
+                        loop->renew(*guest);
+                    }
+                    Turn turn(*loop, client);
+                    taken->step(turn);
+                },
+                [taken](bool durable) {
+                    if (!taken->left_out) taken->answer(durable);
+                }});
+}
+
+void MetadataService::dismiss(WatcherId client) {
+    loop_->put({[loop = loop_.get(), client] { loop->dismiss(client); }, [](bool) {}});
+}
+
 Zxid MetadataService::look_at(const std::function<void(const Tree&)>& look) const {
     return loop_->look_at(look);
 }
 
 bool MetadataService::wait_durable(Zxid zxid) const {
     return loop_->wait_durable(zxid);
+}
+
+// ---- Turn ---------------------------------------------------------------------------------
+
+const Tree& Turn::tree() const {
+    return std::as_const(loop_).tree();
+}
+
+const Caller& Turn::caller() const {
+    static const Caller nobody;
+    const auto* guest = loop_.guest(client_);
+    return guest == nullptr ? nobody : guest->caller;
+}
+
+void Turn::add_id(Id id) {
+    auto& ids = loop_.guest(client_)->caller.ids;
+    if (std::ranges::find(ids, id) == ids.end()) ids.push_back(std::move(id));
+}
+
+base::Result<Committed, Refused> Turn::commit(const std::vector<Op>& ops) {
+    return loop_.commit(ops, caller());
+}
+
+Turn::Attached Turn::open_session(std::int32_t timeout_ms) {
+    const Attached opened{loop_.create_session(loop_.clamped(timeout_ms)),
+                          loop_.clamped(timeout_ms)};
+    loop_.attach(client_, opened.key.id, opened.timeout_ms);
+    return opened;
+}
+
+base::Result<Turn::Attached, ZkError> Turn::resume_session(const SessionKey& key,
+                                                           std::int32_t timeout_ms) {
+    if (!loop_.knows(key)) return base::Unexpected(ZkError::session_expired);
+    const Attached resumed{key, loop_.clamped(timeout_ms)};
+    loop_.attach(client_, key.id, resumed.timeout_ms);
+    return resumed;
+}
+
+void Turn::close_session() {
+    // It may have expired in this very round, and that is as good.
+    (void)loop_.end_session(loop_.give_up_session(client_));
+}
+
+void Turn::watch(std::string_view path, WatchKind kind) {
+    loop_.watches().add(client_, path, kind);
+}
+
+bool Turn::has_watch(std::string_view path, WatcherType type) const {
+    return loop_.watches().has(client_, path, type);
+}
+
+bool Turn::remove_watch(std::string_view path, WatcherType type) {
+    return loop_.watches().remove(client_, path, type);
+}
+
+std::size_t Turn::watches() const {
+    return loop_.watches().watches_of(client_);
+}
+
+const WatchTable& Turn::all_watches() const {
+    return loop_.watches();
 }
 
 }  // namespace coordinator

@@ -29,6 +29,7 @@
 #pragma once
 
 #include "coordinator/metadata/tree.h"
+#include "coordinator/metadata/watches.h"
 #include "protocol/base/result.h"
 #include "storage/disk.h"
 
@@ -43,6 +44,9 @@
 #include <vector>
 
 namespace coordinator {
+
+class Turn;     // turn.h
+struct Client;  // turn.h
 
 // How to come back to a session after a restart; kept by its owner.
 struct SessionKey {
@@ -139,7 +143,25 @@ public:
     // service has failed or stopped.
     void subscribe(Follower follower);
 
+    // ---- For who serves clients of other processes; turn.h says what a turn is.
+
+    // A client that has no session yet. It is told of events until it is dismissed.
+    [[nodiscard]] WatcherId admit(Client client);
+
+    // Call `step` in its turn, on the service thread with the tree's lock held, and `answer`
+    // when all that it did and saw is durable (false: nothing is known of the outcome). Steps
+    // and answers come in the order of the calls; an event that a step caused comes after the
+    // answers of those before it and before its own. WatcherId(0) is nobody: it may look. For
+    // a client that was dismissed neither is called.
+    void take_turn(WatcherId client, std::function<void(Turn&)> step,
+                   std::function<void(bool durable)> answer);
+
+    // The client's connection is gone and its watches with it; its session lives on for what
+    // is left of its time-out.
+    void dismiss(WatcherId client);
+
 private:
+    friend class Turn;
     class Loop;
 
     explicit MetadataService(std::unique_ptr<Loop> loop);

@@ -5,6 +5,8 @@
 namespace coordinator {
 
 void SessionExpiry::put(SessionId session, std::int64_t deadline_ms) {
+    const auto present = deadlines_.find(session);
+    if (present != deadlines_.end() && present->second == deadline_ms) return;
     forget(session);
     by_deadline_[deadline_ms].insert(session);
     deadlines_.emplace(session, deadline_ms);

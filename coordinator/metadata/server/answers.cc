@@ -1,0 +1,532 @@
+#include "coordinator/metadata/server/answers.h"
+
+#include "coordinator/metadata/acl.h"
+
+#include <algorithm>
+#include <array>
+#include <openssl/evp.h>
+#include <utility>
+#include <variant>
+
+namespace coordinator {
+
+namespace jute = zookeeper::jute;
+using zookeeper::OpCode;
+
+namespace {
+
+Verdict verdict(ZkError error) {
+    return {static_cast<std::int32_t>(error)};
+}
+
+Answer always(Verdict judged) {
+    return [judged](Turn&, Reply&) { return judged; };
+}
+
+// An answer to a request that its record decodes to.
+template <class Request, class Handle>
+Answer with(wire::Reader& reader, Handle handle) {
+    auto request = jute::read<Request>(reader);
+    if (reader.failed()) return always(verdict(ZkError::marshalling_error));
+    return [request = std::move(request), handle](Turn& turn, Reply& reply) {
+        return handle(turn, request, reply);
+    };
+}
+
+template <class Body>
+Verdict say(Reply& reply, const Body& body) {
+    wire::Writer writer(reply.body);
+    jute::write(writer, body);
+    return {};
+}
+
+// ---- Values of the tree as values of the protocol, and back -------------------------------
+
+zookeeper::Stat wire_stat(const Stat& stat) {
+    return {stat.czxid.value(), stat.mzxid.value(), stat.ctime,        stat.mtime,
+            stat.version,       stat.cversion,      stat.aversion,     stat.ephemeral_owner.value(),
+            stat.data_length,   stat.num_children,  stat.pzxid.value()};
+}
+
+Acl tree_acl(const std::optional<std::vector<zookeeper::Acl>>& acl) {
+    Acl made;
+    if (!acl) return made;
+    for (const auto& entry : *acl) {
+        made.push_back({entry.permissions, {entry.id.scheme, entry.id.id}});
+    }
+    return made;
+}
+
+std::vector<zookeeper::Acl> wire_acl(const Acl& acl) {
+    std::vector<zookeeper::Acl> made;
+    for (const AclEntry& entry : acl) {
+        made.push_back({entry.permissions, {entry.id.scheme, entry.id.id}});
+    }
+    return made;
+}
+
+// ---- Writes -------------------------------------------------------------------------------
+
+struct Write {
+    OpCode type;  // As which its result is told.
+    Op op;
+};
+
+base::Result<Write, ZkError> refuse(ZkError error) {
+    return base::Unexpected(error);
+}
+
+// CreateMode of ZooKeeper.
+constexpr std::int32_t flag_ephemeral = 1;
+constexpr std::int32_t flag_sequential = 2;
+constexpr std::int32_t flag_container = 4;
+constexpr std::int32_t flag_ttl = 5;
+constexpr std::int32_t flag_ttl_sequential = 6;
+
+base::Result<Write, ZkError> read_create(OpCode type, wire::Reader& reader) {
+    zookeeper::CreateTtlRequest request;
+    if (type == OpCode::create_ttl) {
+        request = jute::read<zookeeper::CreateTtlRequest>(reader);
+    } else {
+        request.create = jute::read<zookeeper::CreateRequest>(reader);
+    }
+    if (reader.failed()) return refuse(ZkError::marshalling_error);
+    auto& [path, data, acl, flags] = request.create;
+    Create create{.path = std::move(path), .data = std::move(data), .acl = tree_acl(acl)};
+    if (type == OpCode::create_container) {
+        create.kind = NodeKind::container;
+    } else if (type == OpCode::create_ttl) {
+        if (flags != flag_ttl && flags != flag_ttl_sequential) {
+            return refuse(ZkError::bad_arguments);
+        }
+        create.kind = NodeKind::ttl;
+        create.sequential = flags == flag_ttl_sequential;
+        create.ttl_ms = request.ttl_ms;
+    } else if (flags >= 0 && flags < flag_container) {
+        if ((flags & flag_ephemeral) != 0) create.kind = NodeKind::ephemeral;
+        create.sequential = (flags & flag_sequential) != 0;
+    } else if (flags != flag_container) {  // Which makes a plain node here, as in ZooKeeper.
+        return refuse(ZkError::bad_arguments);
+    }
+    return Write{type == OpCode::create ? type : OpCode::create2, std::move(create)};
+}
+
+// One operation that changes nodes; unimplemented when `type` is none.
+base::Result<Write, ZkError> read_write(OpCode type, wire::Reader& reader) {
+    std::optional<Write> write;
+    switch (type) {
+        case OpCode::create:
+        case OpCode::create2:
+        case OpCode::create_container:
+        case OpCode::create_ttl:
+            return read_create(type, reader);
+        case OpCode::del: {
+            auto request = jute::read<zookeeper::DeleteRequest>(reader);
+            write = Write{type, Delete{std::move(request.path), request.version}};
+            break;
+        }
+        case OpCode::set_data: {
+            auto request = jute::read<zookeeper::SetDataRequest>(reader);
+            write = Write{
+                type, SetData{std::move(request.path), std::move(request.data), request.version}};
+            break;
+        }
+        case OpCode::set_acl: {
+            auto request = jute::read<zookeeper::SetAclRequest>(reader);
+            write = Write{type,
+                          SetAcl{std::move(request.path), tree_acl(request.acl), request.version}};
+            break;
+        }
+        case OpCode::check: {
+            auto request = jute::read<zookeeper::CheckVersionRequest>(reader);
+            write = Write{type, Check{std::move(request.path), request.version}};
+            break;
+        }
+        default:
+            return refuse(ZkError::unimplemented);
+    }
+    if (reader.failed()) return refuse(ZkError::marshalling_error);
+    return std::move(*write);
+}
+
+void say_result(wire::Writer& writer, OpCode type, const OpResult& result) {
+    switch (type) {
+        case OpCode::create:
+            jute::write(writer, result.path);
+            break;
+        case OpCode::create2:
+            jute::write(writer, zookeeper::CreatedResponse{result.path, wire_stat(result.stat)});
+            break;
+        case OpCode::set_data:
+        case OpCode::set_acl:
+            jute::write(writer, wire_stat(result.stat));
+            break;
+        default:
+            break;
+    }
+}
+
+Answer prepare_write(OpCode type, wire::Reader& reader) {
+    auto write = read_write(type, reader);
+    if (!write) return always(verdict(write.error()));
+    return [type = write->type, ops = std::vector<Op>{std::move(write->op)}](Turn& turn,
+                                                                             Reply& reply) {
+        const auto done = turn.commit(ops);
+        if (!done) return verdict(done.error().error);
+        wire::Writer writer(reply.body);
+        say_result(writer, type, done->results.front());
+        return Verdict{};
+    };
+}
+
+// ---- Multi --------------------------------------------------------------------------------
+
+void say_error(wire::Writer& writer, ZkError error) {
+    const auto code = static_cast<std::int32_t>(error);
+    jute::write(writer, zookeeper::MultiHeader{OpCode::error, false, code});
+    writer.int32(code);
+}
+
+Answer prepare_multi(wire::Reader& reader) {
+    std::vector<OpCode> types;
+    std::vector<Op> ops;
+    for (;;) {
+        const auto header = jute::read<zookeeper::MultiHeader>(reader);
+        if (reader.failed()) return always(verdict(ZkError::marshalling_error));
+        if (header.done) break;
+        if (header.type == OpCode::set_acl) return always(verdict(ZkError::marshalling_error));
+        auto write = read_write(header.type, reader);
+        if (!write) return always(verdict(ZkError::marshalling_error));
+        types.push_back(write->type);
+        ops.push_back(std::move(write->op));
+    }
+    return [types = std::move(types), ops = std::move(ops)](Turn& turn, Reply& reply) {
+        wire::Writer writer(reply.body);
+        const auto done = turn.commit(ops);
+        for (std::size_t i = 0; i < ops.size(); ++i) {
+            if (done) {
+                jute::write(writer, zookeeper::MultiHeader{types[i], false, 0});
+                say_result(writer, types[i], done->results[i]);
+            } else if (i == done.error().at) {
+                say_error(writer, done.error().error);
+            } else {
+                say_error(writer,
+                          i < done.error().at ? ZkError::ok : ZkError::runtime_inconsistency);
+            }
+        }
+        jute::write(writer, zookeeper::MultiHeader{});
+        return Verdict{};
+    };
+}
+
+// ---- Reads --------------------------------------------------------------------------------
+
+// "" is another name of "/" for reads.
+const std::string& named(const std::string& path) {
+    static const std::string root = "/";
+    return path.empty() ? root : path;
+}
+
+ZkError get_data(Turn& turn, const zookeeper::ReadRequest& request, wire::Writer& writer) {
+    auto node = turn.tree().get(request.path, turn.caller());
+    if (!node) return node.error();
+    if (request.watch) turn.watch(named(request.path), WatchKind::data);
+    jute::write(writer, zookeeper::DataResponse{std::move(node->data), wire_stat(node->stat)});
+    return ZkError::ok;
+}
+
+ZkError get_children(Turn& turn, const zookeeper::ReadRequest& request, bool with_stat,
+                     wire::Writer& writer) {
+    auto children = turn.tree().children(request.path, turn.caller());
+    if (!children) return children.error();
+    if (request.watch) turn.watch(named(request.path), WatchKind::child);
+    jute::write(writer, children->names);
+    if (with_stat) jute::write(writer, wire_stat(children->stat));
+    return ZkError::ok;
+}
+
+Verdict exists(Turn& turn, const zookeeper::ReadRequest& request, Reply& reply) {
+    if (request.path.contains('\0')) return verdict(ZkError::bad_arguments);
+    const auto stat = turn.tree().exists(request.path, turn.caller());
+    const bool tells = stat || stat.error() == ZkError::no_node;
+    if (request.watch && tells) turn.watch(named(request.path), WatchKind::data);
+    if (!stat) return verdict(stat.error());
+    return say(reply, zookeeper::StatResponse{wire_stat(*stat)});
+}
+
+Answer prepare_multi_read(wire::Reader& reader) {
+    struct One {
+        OpCode type;
+        zookeeper::ReadRequest request;
+    };
+    std::vector<One> reads;
+    for (;;) {
+        const auto header = jute::read<zookeeper::MultiHeader>(reader);
+        if (reader.failed()) return always(verdict(ZkError::marshalling_error));
+        if (header.done) break;
+        if (header.type != OpCode::get_data && header.type != OpCode::get_children) {
+            return always(verdict(ZkError::marshalling_error));
+        }
+        reads.push_back({header.type, jute::read<zookeeper::ReadRequest>(reader)});
+    }
+    return [reads = std::move(reads)](Turn& turn, Reply& reply) {
+        wire::Writer writer(reply.body);
+        for (const One& one : reads) {
+            std::vector<std::byte> body;
+            wire::Writer body_writer(body);
+            const ZkError error = one.type == OpCode::get_data
+                                      ? get_data(turn, one.request, body_writer)
+                                      : get_children(turn, one.request, false, body_writer);
+            if (error != ZkError::ok) {
+                say_error(writer, error);
+                continue;
+            }
+            jute::write(writer, zookeeper::MultiHeader{one.type, false, 0});
+            writer.bytes(body);
+        }
+        jute::write(writer, zookeeper::MultiHeader{});
+        return Verdict{};
+    };
+}
+
+Verdict get_ephemerals(Turn& turn, const zookeeper::EphemeralsRequest& request, Reply& reply) {
+    const std::string prefix = request.prefix.value_or("");
+    const bool all = prefix == "/" || prefix.find_first_not_of(' ') == prefix.npos;
+    zookeeper::NamesResponse own;
+    const auto session = turn.tree().sessions().find(turn.caller().session);
+    if (session != turn.tree().sessions().end()) {
+        for (const std::string& path : session->second.ephemerals) {
+            if (all || path.starts_with(prefix)) own.names.push_back(path);
+        }
+    }
+    return say(reply, own);
+}
+
+// ---- Watches ------------------------------------------------------------------------------
+
+std::optional<WatcherType> watcher_type(std::int32_t type) {
+    if (type < 1 || type > 3) return std::nullopt;
+    return static_cast<WatcherType>(type);
+}
+
+Verdict check_watches(Turn& turn, const zookeeper::WatchesRequest& request, Reply&) {
+    const auto type = watcher_type(request.type);
+    if (!type) return verdict(ZkError::marshalling_error);
+    return verdict(turn.has_watch(request.path, *type) ? ZkError::ok : ZkError::no_watcher);
+}
+
+Verdict remove_watches(Turn& turn, const zookeeper::WatchesRequest& request, Reply&) {
+    const auto type = watcher_type(request.type);
+    if (!type) return verdict(ZkError::marshalling_error);
+    return verdict(turn.remove_watch(request.path, *type) ? ZkError::ok : ZkError::no_watcher);
+}
+
+Verdict add_watch(Turn& turn, const zookeeper::WatchesRequest& request, Reply& reply) {
+    if (request.type != 0 && request.type != 1) return verdict(ZkError::marshalling_error);
+    turn.watch(request.path, request.type == 0 ? WatchKind::persistent : WatchKind::recursive);
+    return say(reply, zookeeper::NumberResponse{0});
+}
+
+// What a client that comes back missed is told at once, unless it may not read it; what has
+// not changed is watched again.
+void set_watches(Turn& turn, const zookeeper::SetWatchesRequest& request, Reply& reply) {
+    const Zxid since(request.relative_zxid);
+    const std::vector<std::string> none;
+    const auto tell = [&](EventType type, const std::string& path) {
+        const auto seen = turn.tree().exists(path, turn.caller());
+        if (!seen && seen.error() == ZkError::no_auth) return;
+        write_event(reply.before, type, path);
+    };
+    for (const std::string& path : request.data.value_or(none)) {
+        const auto stat = turn.tree().exists(path);
+        if (!stat) {
+            tell(EventType::deleted, path);
+        } else if (stat->mzxid > since) {
+            tell(EventType::data_changed, path);
+        } else {
+            turn.watch(path, WatchKind::data);
+        }
+    }
+    for (const std::string& path : request.exist.value_or(none)) {
+        if (turn.tree().exists(path)) {
+            tell(EventType::created, path);
+        } else {
+            turn.watch(path, WatchKind::data);
+        }
+    }
+    for (const std::string& path : request.child.value_or(none)) {
+        const auto stat = turn.tree().exists(path);
+        if (!stat) {
+            tell(EventType::deleted, path);
+        } else if (stat->pzxid > since) {
+            tell(EventType::children_changed, path);
+        } else {
+            turn.watch(path, WatchKind::child);
+        }
+    }
+}
+
+void set_watches2(Turn& turn, const zookeeper::SetWatches2Request& request, Reply& reply) {
+    set_watches(turn, request.once, reply);
+    const std::vector<std::string> none;
+    for (const std::string& path : request.persistent.value_or(none)) {
+        turn.watch(path, WatchKind::persistent);
+    }
+    for (const std::string& path : request.recursive.value_or(none)) {
+        turn.watch(path, WatchKind::recursive);
+    }
+}
+
+// ---- Who is it ----------------------------------------------------------------------------
+
+// "user:" and the digest that ZooKeeper's access lists hold of "user:password".
+std::string digest_id(const std::string& user_and_password) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int digest_size = 0;
+    EVP_Digest(user_and_password.data(), user_and_password.size(), digest.data(), &digest_size,
+               EVP_sha1(), nullptr);
+    std::array<unsigned char, 2 * EVP_MAX_MD_SIZE> text{};
+    const int size = EVP_EncodeBlock(text.data(), digest.data(), static_cast<int>(digest_size));
+    return user_and_password.substr(0, user_and_password.find(':')) + ":" +
+           std::string(text.begin(), text.begin() + size);
+}
+
+Verdict add_auth(Turn& turn, const zookeeper::AuthRequest& request, const std::string& host) {
+    Verdict judged{.zxid = 0};
+    if (request.scheme == "digest" && request.auth) {
+        turn.add_id({"digest", digest_id(*request.auth)});
+    } else if (request.scheme == "ip" && request.auth) {
+        turn.add_id({"ip", host});
+    } else {
+        judged.err = static_cast<std::int32_t>(ZkError::auth_failed);
+        judged.ends = true;
+    }
+    return judged;
+}
+
+Verdict who_am_i(Turn& turn, const zookeeper::Nothing&, Reply& reply) {
+    zookeeper::WhoAmIResponse who;
+    for (const Id& id : turn.caller().ids) {
+        const bool has_secret = id.scheme == "digest";
+        who.ids.push_back({id.scheme, has_secret ? id.id.substr(0, id.id.find(':')) : id.id});
+    }
+    return say(reply, who);
+}
+
+Answer prepare_any(OpCode type, wire::Reader& reader, const std::string& host) {
+    using namespace zookeeper;
+    switch (type) {
+        case OpCode::create:
+        case OpCode::create2:
+        case OpCode::create_container:
+        case OpCode::create_ttl:
+        case OpCode::del:
+        case OpCode::set_data:
+        case OpCode::set_acl:
+            return prepare_write(type, reader);
+        case OpCode::multi:
+            return prepare_multi(reader);
+        case OpCode::multi_read:
+            return prepare_multi_read(reader);
+        case OpCode::exists:
+            return with<ReadRequest>(reader, exists);
+        case OpCode::get_data:
+            return with<ReadRequest>(
+                reader, [](Turn& turn, const ReadRequest& request, Reply& reply) {
+                    wire::Writer writer(reply.body);
+                    return verdict(coordinator::get_data(turn, request, writer));
+                });
+        case OpCode::get_children:
+        case OpCode::get_children2:
+            return with<ReadRequest>(
+                reader, [with_stat = type == OpCode::get_children2](
+                            Turn& turn, const ReadRequest& request, Reply& reply) {
+                    wire::Writer writer(reply.body);
+                    return verdict(coordinator::get_children(turn, request, with_stat, writer));
+                });
+        case OpCode::get_acl:
+            return with<PathRequest>(
+                reader, [](Turn& turn, const PathRequest& request, Reply& reply) {
+                    const auto node = turn.tree().acl(request.path, turn.caller());
+                    if (!node) return verdict(node.error());
+                    return say(reply, AclResponse{wire_acl(node->first), wire_stat(node->second)});
+                });
+        case OpCode::get_all_children_number:
+            return with<PathRequest>(reader, [](Turn& turn, const PathRequest& request,
+                                                Reply& reply) {
+                const auto number = turn.tree().all_children_number(request.path, turn.caller());
+                if (!number) return verdict(number.error());
+                return say(reply, NumberResponse{*number});
+            });
+        case OpCode::sync:  // All that was asked before is done: there is one queue.
+            return with<PathRequest>(reader, [](Turn&, const PathRequest& request, Reply& reply) {
+                return say(reply, PathResponse{request.path});
+            });
+        case OpCode::get_ephemerals:
+            return with<EphemeralsRequest>(reader, coordinator::get_ephemerals);
+        case OpCode::check_watches:
+            return with<WatchesRequest>(reader, coordinator::check_watches);
+        case OpCode::remove_watches:
+            return with<WatchesRequest>(reader, coordinator::remove_watches);
+        case OpCode::add_watch:
+            return with<WatchesRequest>(reader, coordinator::add_watch);
+        case OpCode::set_watches:
+            return with<SetWatchesRequest>(
+                reader, [](Turn& turn, const SetWatchesRequest& request, Reply& reply) {
+                    coordinator::set_watches(turn, request, reply);
+                    return Verdict{};
+                });
+        case OpCode::set_watches2:
+            return with<SetWatches2Request>(
+                reader, [](Turn& turn, const SetWatches2Request& request, Reply& reply) {
+                    coordinator::set_watches2(turn, request, reply);
+                    return Verdict{};
+                });
+        case OpCode::auth:
+            return with<AuthRequest>(reader,
+                                     [host](Turn& turn, const AuthRequest& request, Reply&) {
+                                         return add_auth(turn, request, host);
+                                     });
+        case OpCode::who_am_i:
+            return with<Nothing>(reader, coordinator::who_am_i);
+        case OpCode::sasl:  // No mechanism is configured: ZooKeeper says so with a null token.
+            return [](Turn&, Reply& reply) { return say(reply, TokenResponse{}); };
+        case OpCode::ping:
+            return always({});
+        case OpCode::close_session:
+            return [](Turn& turn, Reply&) {
+                turn.close_session();
+                return Verdict{.ends = true};
+            };
+        case OpCode::reconfig:
+            return always({err_reconfig_disabled});
+        case OpCode::delete_container:
+            return always(verdict(ZkError::bad_arguments));
+        case OpCode::error:
+        case OpCode::check:
+            break;
+    }
+    Verdict unknown = verdict(ZkError::unimplemented);
+    unknown.ends = true;
+    unknown.zxid = -1;
+    return always(unknown);
+}
+
+}  // namespace
+
+Answer prepare(OpCode type, wire::Reader& reader, const std::string& host) {
+    return [answer = prepare_any(type, reader, host)](Turn& turn, Reply& reply) {
+        Verdict judged = answer(turn, reply);
+        if (turn.watches() > watches_per_client_max) judged.drops = true;
+        return judged;
+    };
+}
+
+void write_event(std::vector<std::byte>& out, EventType type, const std::string& path) {
+    zookeeper::write_frame(out, [&](wire::Writer& writer) {
+        jute::write(writer, zookeeper::ReplyHeader{zookeeper::xid_event, -1, 0});
+        jute::write(writer, zookeeper::WatcherEvent{static_cast<std::int32_t>(type), 3, path});
+    });
+}
+
+}  // namespace coordinator

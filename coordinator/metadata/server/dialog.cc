@@ -1,0 +1,161 @@
+#include "coordinator/metadata/server/dialog.h"
+
+#include "protocol/zookeeper/messages.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace coordinator {
+
+namespace jute = zookeeper::jute;
+
+namespace {
+
+std::string text_of(const Password& password) {
+    return {reinterpret_cast<const char*>(password.data()), password.size()};
+}
+
+// Nothing when it cannot be one of ours.
+std::optional<Password> password_of(const zookeeper::Buffer& bytes) {
+    Password password{};
+    if (!bytes || bytes->size() != password.size()) return std::nullopt;
+    std::memcpy(password.data(), bytes->data(), password.size());
+    return password;
+}
+
+}  // namespace
+
+Dialog::Dialog(MetadataService& service, std::shared_ptr<Statistics> statistics, std::string host,
+               std::function<std::int64_t()> monotonic_ms, Outlet outlet)
+    : service_(service),
+      statistics_(std::move(statistics)),
+      host_(std::move(host)),
+      monotonic_ms_(std::move(monotonic_ms)),
+      outlet_(std::move(outlet)) {}
+
+void Dialog::start() {
+    Client client;
+    client.ids = {{"ip", host_}};
+    client.notify = [self = weak_from_this()](const Event& event) {
+        const auto dialog = self.lock();
+        if (!dialog) return;
+        std::vector<std::byte> frame;
+        write_event(frame, event.type, event.path);
+        dialog->statistics_->sent();
+        dialog->outlet_.send(std::move(frame), true);
+    };
+    client.ended = [self = weak_from_this()] {
+        const auto dialog = self.lock();
+        if (!dialog) return;
+        dialog->over_ = true;
+        dialog->outlet_.end("its session expired, or moved to another connection");
+    };
+    id_ = service_.admit(std::move(client));
+}
+
+void Dialog::leave() {
+    service_.dismiss(id_);
+}
+
+void Dialog::take_turn(std::function<void(Turn&, Said&)> step) {
+    auto said = std::make_shared<Said>();
+    statistics_->received();
+    service_.take_turn(
+        id_,
+        [self = shared_from_this(), said, step = std::move(step)](Turn& turn) {
+            if (self->over_) return;
+            step(turn, *said);
+            if (said->ends) self->over_ = true;
+        },
+        [self = shared_from_this(), said, since_ms = monotonic_ms_()](bool durable) {
+            if (durable && !said->frames.empty()) {
+                self->statistics_->sent();
+                self->statistics_->answered(self->monotonic_ms_() - since_ms);
+                self->outlet_.send(std::move(said->frames), false);
+            }
+            self->outlet_.answered();
+            if (said->ends || !durable) self->outlet_.end(said->why);
+        });
+}
+
+void Dialog::connect(wire::Reader& reader) {
+    const auto request = zookeeper::read_connect_request(reader);
+    if (reader.failed()) {
+        take_turn([](Turn&, Said& said) {
+            said.ends = true;
+            said.why = "its first frame is no connect request";
+        });
+        return;
+    }
+    take_turn([this, request](Turn& turn, Said& said) {
+        if (request.last_zxid_seen > turn.tree().last_zxid().value()) {
+            // As ZooKeeper: it has seen what is not here, so it is to look elsewhere.
+            said.ends = true;
+            said.why = "it has seen a later state than there is: zxid " +
+                       std::to_string(request.last_zxid_seen) + ", here " +
+                       std::to_string(turn.tree().last_zxid().value());
+            return;
+        }
+        zookeeper::ConnectResponse response;
+        if (request.read_only) response.read_only = false;
+        response.password = std::string(sizeof(Password), '\0');
+        std::optional<Turn::Attached> attached;
+        if (request.session_id == 0) {
+            attached = turn.open_session(request.timeout_ms);
+        } else if (const auto password = password_of(request.password)) {
+            const SessionKey key{SessionId(request.session_id), *password};
+            if (const auto resumed = turn.resume_session(key, request.timeout_ms)) {
+                attached = *resumed;
+            }
+        }
+        if (attached) {
+            response.timeout_ms = attached->timeout_ms;
+            response.session_id = attached->key.id.value();
+            response.password = text_of(attached->key.password);
+            session_ = attached->key.id.value();
+        } else {
+            said.ends = true;
+        }
+        zookeeper::write_frame(said.frames, [&](wire::Writer& writer) {
+            zookeeper::write_connect_response(writer, response);
+        });
+    });
+}
+
+void Dialog::receive(std::span<const std::byte> payload) {
+    wire::Reader reader(payload);
+    if (!std::exchange(asked_for_session_, true)) {
+        connect(reader);
+        return;
+    }
+    auto header = jute::read<zookeeper::RequestHeader>(reader);
+    if (reader.failed()) {
+        take_turn([](Turn&, Said& said) {
+            said.ends = true;
+            said.why = "it sent a request that is too short for its header";
+        });
+        return;
+    }
+    if (header.type == zookeeper::OpCode::ping) header.xid = zookeeper::xid_ping;
+    take_turn([xid = header.xid, answer = prepare(header.type, reader, host_)](Turn& turn,
+                                                                               Said& said) {
+        if (turn.caller().session.value() == 0) return;  // `ended` is on its way.
+        Reply reply;
+        const Verdict judged = answer(turn, reply);
+        if (judged.drops) {
+            said.ends = true;
+            said.why = "it has more than " + std::to_string(watches_per_client_max) + " watches";
+            return;
+        }
+        said.ends = judged.ends;
+        said.frames = std::move(reply.before);
+        const auto zxid = judged.zxid.value_or(turn.tree().last_zxid().value());
+        zookeeper::write_frame(said.frames, [&](wire::Writer& writer) {
+            jute::write(writer, zookeeper::ReplyHeader{xid, zxid, judged.err});
+            if (judged.err == 0) writer.bytes(reply.body);
+        });
+    });
+}
+
+}  // namespace coordinator

@@ -1,0 +1,79 @@
+// Dialog: one client's side of ZooKeeper's protocol: payloads of frames in, frames out.
+//
+//     receive(payload)        network thread: decode, queue
+//         take_turn           service thread: look, commit, watch; the frame is made
+//         send(frame)         once durable, in the order of the requests, events between
+//
+// The first payload asks for a session, the others are requests on it. After a failure of the
+// session nothing is answered any more and the connection is to be closed.
+//
+// Invariants:
+//   - every reply leaves in the order of its request, auth and ping too
+//   - an event leaves before any reply that shows its cause
+//   - nothing leaves that is not durable
+//
+// Threads: start, receive and leave are the connection's; send and end are called on the
+// service thread. The outlet has to be good until the service has answered everything, which
+// may be after leave().
+//
+// Source: Apache ZooKeeper's ZooKeeperServer.processConnectRequest, NIOServerCnxn (3.8.4).
+#pragma once
+
+#include "coordinator/metadata/server/answers.h"
+#include "coordinator/metadata/server/statistics.h"
+#include "coordinator/metadata/service.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace coordinator {
+
+class Dialog : public std::enable_shared_from_this<Dialog> {
+public:
+    struct Outlet {
+        // `is_event`: nobody asked for it, so nothing bounds how many there are.
+        std::function<void(std::vector<std::byte> frame, bool is_event)> send;
+        std::function<void()> answered;            // One request of receive() is over.
+        std::function<void(std::string why)> end;  // Close behind what was sent. "" is no news.
+    };
+
+    // Requires that `service` outlives what was received.
+    Dialog(MetadataService& service, std::shared_ptr<Statistics> statistics, std::string host,
+           std::function<std::int64_t()> monotonic_ms, Outlet outlet);
+
+    void start();
+    void receive(std::span<const std::byte> payload);
+    void leave();
+
+    SessionId session() const noexcept {
+        return SessionId(session_.load(std::memory_order_relaxed));
+    }
+
+private:
+    struct Said {
+        std::vector<std::byte> frames;
+        bool ends = false;
+        std::string why = {};  // It ends, for people.
+    };
+
+    void connect(wire::Reader& reader);
+    void take_turn(std::function<void(Turn&, Said&)> step);
+
+    MetadataService& service_;
+    const std::shared_ptr<Statistics> statistics_;
+    const std::string host_;
+    const std::function<std::int64_t()> monotonic_ms_;
+    const Outlet outlet_;
+    WatcherId id_{0};
+    bool asked_for_session_ = false;  // The connection's.
+    bool over_ = false;               // The service thread's.
+    std::atomic<std::int64_t> session_{0};
+};
+
+}  // namespace coordinator
