@@ -1,0 +1,125 @@
+// Connection: one ZooKeeper client's socket.
+//
+//     socket --> frames --> Dialog (service thread) --> Outbox --> socket
+//
+// The Outbox stands between the threads: the service thread puts frames in and wakes the
+// connection, which sends what gathered in one write.
+//
+// The first four bytes may be a four-letter word instead of a frame's length: it is answered
+// as text, and the connection closed.
+//
+// Limits: with requests_in_flight_max requests unanswered, or unsent_bytes_max of answers that
+// the client does not read, the connection stops reading. Who does not read its events either
+// is closed at event_bytes_max. Who does not ask for a session within 10 s is closed.
+//
+// Threads: everything runs on the server's one network thread, but for Outbox.
+#pragma once
+
+#include "coordinator/metadata/server/dialog.h"
+#include "coordinator/metadata/server/statistics.h"
+#include "protocol/net/frame_reader.h"
+#include "protocol/net/out_queue.h"
+#include "protocol/net/stream.h"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace coordinator {
+
+// What the service thread wants sent. Outlives the connection when answers are on their way.
+class Outbox {
+public:
+    struct Taken {
+        std::vector<std::byte> bytes;
+        bool ends = false;  // Close behind them.
+        std::string why;
+    };
+
+    explicit Outbox(std::function<void()> wake) : wake_(std::move(wake)) {}
+
+    void put(std::vector<std::byte> frame, bool is_event);
+    void answered();
+    void end(std::string why);
+
+    Taken take();
+    void asked();
+    std::size_t in_flight() const;
+
+    // The connection is gone: nobody is woken any more.
+    void close();
+
+private:
+    void wake(std::unique_lock<std::mutex>& lock);
+
+    mutable std::mutex mutex_;
+    std::function<void()> wake_;
+    bool woken_ = false;
+    Taken held_;
+    std::size_t in_flight_ = 0;
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+public:
+    static constexpr std::size_t requests_in_flight_max = 1000;
+    static constexpr std::size_t unsent_bytes_max = std::size_t{4} << 20;
+    static constexpr std::size_t event_bytes_max = std::size_t{64} << 20;
+
+    // What the connection has of the server that it belongs to; outlives it.
+    struct Home {
+        MetadataService* service = nullptr;
+        std::shared_ptr<Statistics> statistics;
+        std::function<std::int64_t()> monotonic_ms;
+        std::uint32_t frame_bytes_max = 0;
+        // The answer to a four-letter word, by `say`, maybe later; "" when it is none.
+        std::function<void(const std::string& word, std::function<void(std::string)> say)> word;
+        std::function<void(Connection&)> ended;
+    };
+
+    Connection(net::Stream stream, const Home& home);
+
+    void start();
+    void close(const std::string& why);
+
+    // For the four-letter words.
+    std::string peer() const;
+    std::size_t queued() const { return outbox_->in_flight(); }
+    std::int64_t received() const noexcept { return received_; }
+    void reset_received() noexcept { received_ = 0; }
+    SessionId session() const noexcept { return dialog_->session(); }
+    const std::string& host() const noexcept { return stream_.remote_host(); }
+
+private:
+    boost::asio::awaitable<void> read_frames();
+    boost::asio::awaitable<void> write_frames();
+    boost::asio::awaitable<void> changed();
+    boost::asio::awaitable<void> close_late_comer();
+    bool is_full() const;
+    void answer_word(std::int32_t first_bytes);
+    void flush();
+    void wake();
+
+    net::Stream stream_;
+    const Home& home_;
+    const std::shared_ptr<Outbox> outbox_;
+    std::shared_ptr<Dialog> dialog_;
+    net::FrameReader reader_;
+    net::OutQueue out_;
+    bool reads_ = true;
+    bool ends_ = false;  // Close when out_ is empty.
+    std::string why_;
+    bool has_asked_ = false;
+    bool is_writing_ = false;
+    bool is_closed_ = false;
+    std::int64_t received_ = 0;
+    boost::asio::steady_timer changed_;   // Never expires; cancelled at every change.
+    boost::asio::steady_timer deadline_;  // Of the first frame.
+};
+
+}  // namespace coordinator
