@@ -20,7 +20,7 @@ Verdict verdict(ZkError error) {
 }
 
 Answer always(Verdict judged) {
-    return [judged](Turn&, Reply&) { return judged; };
+    return [judged](Turn&, ReplyBytes&) { return judged; };
 }
 
 // An answer to a request that its record decodes to.
@@ -28,13 +28,13 @@ template <class Request, class Handle>
 Answer with(wire::Reader& reader, Handle handle) {
     auto request = jute::read<Request>(reader);
     if (reader.failed()) return always(verdict(ZkError::marshalling_error));
-    return [request = std::move(request), handle](Turn& turn, Reply& reply) {
+    return [request = std::move(request), handle](Turn& turn, ReplyBytes& reply) {
         return handle(turn, request, reply);
     };
 }
 
 template <class Body>
-Verdict say(Reply& reply, const Body& body) {
+Verdict say(ReplyBytes& reply, const Body& body) {
     wire::Writer writer(reply.body);
     jute::write(writer, body);
     return {};
@@ -170,7 +170,7 @@ Answer prepare_write(OpCode type, wire::Reader& reader) {
     auto write = read_write(type, reader);
     if (!write) return always(verdict(write.error()));
     return [type = write->type, ops = std::vector<Op>{std::move(write->op)}](Turn& turn,
-                                                                             Reply& reply) {
+                                                                             ReplyBytes& reply) {
         const auto done = turn.commit(ops);
         if (!done) return verdict(done.error().error);
         wire::Writer writer(reply.body);
@@ -200,7 +200,7 @@ Answer prepare_multi(wire::Reader& reader) {
         types.push_back(write->type);
         ops.push_back(std::move(write->op));
     }
-    return [types = std::move(types), ops = std::move(ops)](Turn& turn, Reply& reply) {
+    return [types = std::move(types), ops = std::move(ops)](Turn& turn, ReplyBytes& reply) {
         wire::Writer writer(reply.body);
         const auto done = turn.commit(ops);
         for (std::size_t i = 0; i < ops.size(); ++i) {
@@ -245,7 +245,7 @@ ZkError get_children(Turn& turn, const zookeeper::ReadRequest& request, bool wit
     return ZkError::ok;
 }
 
-Verdict exists(Turn& turn, const zookeeper::ReadRequest& request, Reply& reply) {
+Verdict exists(Turn& turn, const zookeeper::ReadRequest& request, ReplyBytes& reply) {
     if (request.path.contains('\0')) return verdict(ZkError::bad_arguments);
     const auto stat = turn.tree().exists(request.path, turn.caller());
     const bool tells = stat || stat.error() == ZkError::no_node;
@@ -269,7 +269,7 @@ Answer prepare_multi_read(wire::Reader& reader) {
         }
         reads.push_back({header.type, jute::read<zookeeper::ReadRequest>(reader)});
     }
-    return [reads = std::move(reads)](Turn& turn, Reply& reply) {
+    return [reads = std::move(reads)](Turn& turn, ReplyBytes& reply) {
         wire::Writer writer(reply.body);
         for (const One& one : reads) {
             std::vector<std::byte> body;
@@ -289,7 +289,7 @@ Answer prepare_multi_read(wire::Reader& reader) {
     };
 }
 
-Verdict get_ephemerals(Turn& turn, const zookeeper::EphemeralsRequest& request, Reply& reply) {
+Verdict get_ephemerals(Turn& turn, const zookeeper::EphemeralsRequest& request, ReplyBytes& reply) {
     const std::string prefix = request.prefix.value_or("");
     const bool all = prefix == "/" || prefix.find_first_not_of(' ') == prefix.npos;
     zookeeper::NamesResponse own;
@@ -309,19 +309,19 @@ std::optional<WatcherType> watcher_type(std::int32_t type) {
     return static_cast<WatcherType>(type);
 }
 
-Verdict check_watches(Turn& turn, const zookeeper::WatchesRequest& request, Reply&) {
+Verdict check_watches(Turn& turn, const zookeeper::WatchesRequest& request, ReplyBytes&) {
     const auto type = watcher_type(request.type);
     if (!type) return verdict(ZkError::marshalling_error);
     return verdict(turn.has_watch(request.path, *type) ? ZkError::ok : ZkError::no_watcher);
 }
 
-Verdict remove_watches(Turn& turn, const zookeeper::WatchesRequest& request, Reply&) {
+Verdict remove_watches(Turn& turn, const zookeeper::WatchesRequest& request, ReplyBytes&) {
     const auto type = watcher_type(request.type);
     if (!type) return verdict(ZkError::marshalling_error);
     return verdict(turn.remove_watch(request.path, *type) ? ZkError::ok : ZkError::no_watcher);
 }
 
-Verdict add_watch(Turn& turn, const zookeeper::WatchesRequest& request, Reply& reply) {
+Verdict add_watch(Turn& turn, const zookeeper::WatchesRequest& request, ReplyBytes& reply) {
     if (request.type != 0 && request.type != 1) return verdict(ZkError::marshalling_error);
     turn.watch(request.path, request.type == 0 ? WatchKind::persistent : WatchKind::recursive);
     return say(reply, zookeeper::NumberResponse{0});
@@ -329,7 +329,7 @@ Verdict add_watch(Turn& turn, const zookeeper::WatchesRequest& request, Reply& r
 
 // What a client that comes back missed is told at once, unless it may not read it; what has
 // not changed is watched again.
-void set_watches(Turn& turn, const zookeeper::SetWatchesRequest& request, Reply& reply) {
+void set_watches(Turn& turn, const zookeeper::SetWatchesRequest& request, ReplyBytes& reply) {
     const Zxid since(request.relative_zxid);
     const std::vector<std::string> none;
     const auto tell = [&](EventType type, const std::string& path) {
@@ -366,7 +366,7 @@ void set_watches(Turn& turn, const zookeeper::SetWatchesRequest& request, Reply&
     }
 }
 
-void set_watches2(Turn& turn, const zookeeper::SetWatches2Request& request, Reply& reply) {
+void set_watches2(Turn& turn, const zookeeper::SetWatches2Request& request, ReplyBytes& reply) {
     set_watches(turn, request.once, reply);
     const std::vector<std::string> none;
     for (const std::string& path : request.persistent.value_or(none)) {
@@ -404,7 +404,7 @@ Verdict add_auth(Turn& turn, const zookeeper::AuthRequest& request, const std::s
     return judged;
 }
 
-Verdict who_am_i(Turn& turn, const zookeeper::Nothing&, Reply& reply) {
+Verdict who_am_i(Turn& turn, const zookeeper::Nothing&, ReplyBytes& reply) {
     zookeeper::WhoAmIResponse who;
     for (const Id& id : turn.caller().ids) {
         const bool has_secret = id.scheme == "digest";
@@ -432,7 +432,7 @@ Answer prepare_any(OpCode type, wire::Reader& reader, const std::string& host) {
             return with<ReadRequest>(reader, exists);
         case OpCode::get_data:
             return with<ReadRequest>(
-                reader, [](Turn& turn, const ReadRequest& request, Reply& reply) {
+                reader, [](Turn& turn, const ReadRequest& request, ReplyBytes& reply) {
                     wire::Writer writer(reply.body);
                     return verdict(coordinator::get_data(turn, request, writer));
                 });
@@ -440,28 +440,29 @@ Answer prepare_any(OpCode type, wire::Reader& reader, const std::string& host) {
         case OpCode::get_children2:
             return with<ReadRequest>(
                 reader, [with_stat = type == OpCode::get_children2](
-                            Turn& turn, const ReadRequest& request, Reply& reply) {
+                            Turn& turn, const ReadRequest& request, ReplyBytes& reply) {
                     wire::Writer writer(reply.body);
                     return verdict(coordinator::get_children(turn, request, with_stat, writer));
                 });
         case OpCode::get_acl:
             return with<PathRequest>(
-                reader, [](Turn& turn, const PathRequest& request, Reply& reply) {
+                reader, [](Turn& turn, const PathRequest& request, ReplyBytes& reply) {
                     const auto node = turn.tree().acl(request.path, turn.caller());
                     if (!node) return verdict(node.error());
                     return say(reply, AclResponse{wire_acl(node->first), wire_stat(node->second)});
                 });
         case OpCode::get_all_children_number:
             return with<PathRequest>(reader, [](Turn& turn, const PathRequest& request,
-                                                Reply& reply) {
+                                                ReplyBytes& reply) {
                 const auto number = turn.tree().all_children_number(request.path, turn.caller());
                 if (!number) return verdict(number.error());
                 return say(reply, NumberResponse{*number});
             });
         case OpCode::sync:  // All that was asked before is done: there is one queue.
-            return with<PathRequest>(reader, [](Turn&, const PathRequest& request, Reply& reply) {
-                return say(reply, PathResponse{request.path});
-            });
+            return with<PathRequest>(reader,
+                                     [](Turn&, const PathRequest& request, ReplyBytes& reply) {
+                                         return say(reply, PathResponse{request.path});
+                                     });
         case OpCode::get_ephemerals:
             return with<EphemeralsRequest>(reader, coordinator::get_ephemerals);
         case OpCode::check_watches:
@@ -472,29 +473,29 @@ Answer prepare_any(OpCode type, wire::Reader& reader, const std::string& host) {
             return with<WatchesRequest>(reader, coordinator::add_watch);
         case OpCode::set_watches:
             return with<SetWatchesRequest>(
-                reader, [](Turn& turn, const SetWatchesRequest& request, Reply& reply) {
+                reader, [](Turn& turn, const SetWatchesRequest& request, ReplyBytes& reply) {
                     coordinator::set_watches(turn, request, reply);
                     return Verdict{};
                 });
         case OpCode::set_watches2:
             return with<SetWatches2Request>(
-                reader, [](Turn& turn, const SetWatches2Request& request, Reply& reply) {
+                reader, [](Turn& turn, const SetWatches2Request& request, ReplyBytes& reply) {
                     coordinator::set_watches2(turn, request, reply);
                     return Verdict{};
                 });
         case OpCode::auth:
             return with<AuthRequest>(reader,
-                                     [host](Turn& turn, const AuthRequest& request, Reply&) {
+                                     [host](Turn& turn, const AuthRequest& request, ReplyBytes&) {
                                          return add_auth(turn, request, host);
                                      });
         case OpCode::who_am_i:
             return with<Nothing>(reader, coordinator::who_am_i);
         case OpCode::sasl:  // No mechanism is configured: ZooKeeper says so with a null token.
-            return [](Turn&, Reply& reply) { return say(reply, TokenResponse{}); };
+            return [](Turn&, ReplyBytes& reply) { return say(reply, TokenResponse{}); };
         case OpCode::ping:
             return always({});
         case OpCode::close_session:
-            return [](Turn& turn, Reply&) {
+            return [](Turn& turn, ReplyBytes&) {
                 turn.close_session();
                 return Verdict{.ends = true};
             };
@@ -515,7 +516,7 @@ Answer prepare_any(OpCode type, wire::Reader& reader, const std::string& host) {
 }  // namespace
 
 Answer prepare(OpCode type, wire::Reader& reader, const std::string& host) {
-    return [answer = prepare_any(type, reader, host)](Turn& turn, Reply& reply) {
+    return [answer = prepare_any(type, reader, host)](Turn& turn, ReplyBytes& reply) {
         Verdict judged = answer(turn, reply);
         if (turn.watches() > watches_per_client_max) judged.drops = true;
         return judged;

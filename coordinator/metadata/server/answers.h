@@ -29,7 +29,7 @@ constexpr std::size_t watches_per_client_max = 250'000;
 
 // What goes to the client: whole frames before the reply, and the reply's body, which is left
 // out when there is an error.
-struct Reply {
+struct ReplyBytes {
     std::vector<std::byte> before;
     std::vector<std::byte> body;
 };
@@ -41,7 +41,7 @@ struct Verdict {
     std::optional<std::int64_t> zxid = {};  // Of the reply's header; nothing: the tree's.
 };
 
-using Answer = std::function<Verdict(Turn&, Reply&)>;
+using Answer = std::function<Verdict(Turn&, ReplyBytes&)>;
 
 // The rest of a request behind its header.
 Answer prepare(zookeeper::OpCode type, wire::Reader& reader, const std::string& host);

@@ -141,7 +141,7 @@ void Dialog::receive(std::span<const std::byte> payload) {
     take_turn([xid = header.xid, answer = prepare(header.type, reader, host_)](Turn& turn,
                                                                                Said& said) {
         if (turn.caller().session.value() == 0) return;  // `ended` is on its way.
-        Reply reply;
+        ReplyBytes reply;
         const Verdict judged = answer(turn, reply);
         if (judged.drops) {
             said.ends = true;
