@@ -4,6 +4,7 @@
 // Rules: facts/kafka.md §2.9.
 
 #include "broker/api/handlers.h"
+#include "broker/api/local_partition.h"
 
 #include <set>
 
@@ -122,19 +123,17 @@ Answer<ListOffsetsResponse> handle(RequestContext& context, ListOffsetsRequest r
         for (const auto& asked : topic.partitions) {
             auto& answer = topic_answer.partitions.emplace_back();
             answer.partition_index = asked.partition_index;
-            const PartitionImage* partition = known ? known->find(asked.partition_index) : nullptr;
+            const auto partition = local_partition(*image, known, asked.partition_index);
             if (!may_see) {
                 answer.error_code = ErrorCode::topic_authorization_failed;
             } else if (twice.contains({topic.name.view(), asked.partition_index})) {
                 answer.error_code = ErrorCode::invalid_request;
             } else if (!partition) {
-                answer.error_code = ErrorCode::unknown_topic_or_partition;
-            } else if (!partition->local) {
-                answer.error_code = partition->why_not_local(image->self);
+                answer.error_code = partition.error();
             } else if (context.api_version == 0) {
-                look_up_old_style(context, *partition->local, asked, answer);
+                look_up_old_style(context, **partition, asked, answer);
             } else {
-                look_up(context, *partition->local, asked, request.isolation_level == 1, answer);
+                look_up(context, **partition, asked, request.isolation_level == 1, answer);
             }
         }
     }
