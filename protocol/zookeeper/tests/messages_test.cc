@@ -158,7 +158,8 @@ TEST_CASE("a message cut anywhere is not read") {
 }
 
 TEST_CASE("a path that is null is not read") {
-    wire::Reader reader(std::span<const std::byte>{test::hex("ffffffff 00000000")});
+    const auto bytes = test::hex("ffffffff 00000000");
+    wire::Reader reader(std::span<const std::byte>{bytes});
     jute::read<DeleteRequest>(reader);
     CHECK(reader.failed());
 }
