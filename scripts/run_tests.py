@@ -27,7 +27,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOBS = 2
-STEP_SECONDS_MAX = 45 * 60      # No step needs half of it; what hangs must not take the other results along.
+STEP_SECONDS_MAX = 45 * 60      # The sanitizer build is the longest; what hangs must not take the other results along.
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, \d+ skipped)?$")
 CASES = re.compile(r"\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed")
 SANITIZERS = {
