@@ -1,7 +1,7 @@
 #include "broker/import/zookeeper_source.h"
 
-#include "protocol/wire/reader.h"
-#include "protocol/wire/writer.h"
+#include "coordinator/metadata/znode.h"
+#include "protocol/zookeeper/messages.h"
 #include "storage/names.h"
 
 #include <optional>
@@ -10,18 +10,15 @@ namespace broker {
 
 using base::Result;
 using base::Unexpected;
+using coordinator::ZkError;
+using zookeeper::OpCode;
+namespace jute = zookeeper::jute;
 namespace path = znodes::path;
 
 namespace {
 
 constexpr std::uint16_t default_port = 2181;
 constexpr std::int32_t session_timeout_ms = 30'000;
-constexpr std::int32_t get_data = 4;
-constexpr std::int32_t get_children = 8;
-constexpr std::int32_t close_session = -11;
-constexpr std::int32_t no_error = 0;
-constexpr std::int32_t no_node = -101;
-constexpr std::int32_t no_auth = -102;
 constexpr std::size_t answer_bytes_max = std::size_t{256} << 20;
 constexpr std::size_t requests_in_flight_max = 256;
 
@@ -54,11 +51,8 @@ public:
 
     // In the order of `paths`.
     Result<std::vector<Data>, std::string> data(const std::vector<std::string>& paths) {
-        return ask<Data>(get_data, paths, [](wire::Reader& reader) -> Data {
-            const auto length = reader.int32();  // -1: null
-            const auto bytes = reader.take(length < 0 ? 0 : static_cast<std::size_t>(length));
-            reader.take(stat_bytes);
-            return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        return ask<Data>(OpCode::get_data, paths, [](wire::Reader& reader) -> Data {
+            return jute::read<zookeeper::DataResponse>(reader).data.value_or("");
         });
     }
 
@@ -70,11 +64,8 @@ public:
 
     Result<Names, std::string> children(const std::string& path) {
         auto all = ask<std::optional<Names>>(
-            get_children, {path}, [](wire::Reader& reader) -> std::optional<Names> {
-                Names names;
-                for (auto left = reader.int32(); left > 0 && !reader.failed(); --left)
-                    names.push_back(text(reader));
-                return names;
+            OpCode::get_children, {path}, [](wire::Reader& reader) -> std::optional<Names> {
+                return jute::read<zookeeper::NamesResponse>(reader).names;
             });
         if (!all) return Unexpected(all.error());
         return all->front().value_or(Names());
@@ -82,44 +73,29 @@ public:
 
     void close() {
         std::vector<std::byte> out;
-        begin(out, close_session);
-        end(out);
+        request(out, OpCode::close_session, zookeeper::Nothing());
         // The session would expire by itself: whether this arrives changes nothing.
         if (socket_.write(out, deadline_)) static_cast<void>(receive());
     }
 
 private:
-    static constexpr std::size_t stat_bytes = 68;
-
     Session(Socket socket, std::string where, std::string chroot, Deadline deadline)
         : socket_(std::move(socket)),
           where_(std::move(where)),
           chroot_(std::move(chroot)),
           deadline_(deadline) {}
 
-    static std::string text(wire::Reader& reader) {
-        const auto length = reader.int32();
-        if (length < 0) reader.fail();
-        const auto bytes = reader.take(length < 0 ? 0 : static_cast<std::size_t>(length));
-        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-    }
-
     Unexpected<std::string> broken(const std::string& what) const {
         return Unexpected("ZooKeeper at " + where_ + ": " + what);
     }
 
-    // A frame of its own: its length is known at the end.
-    void begin(std::vector<std::byte>& out, std::int32_t type) {
-        frame_ = out.size();
-        wire::Writer writer(out);
-        writer.int32(0);
-        writer.int32(next_xid_++);
-        writer.int32(type);
-    }
-    void end(std::vector<std::byte>& out) const {
-        std::vector<std::byte> length;
-        wire::Writer(length).int32(static_cast<std::int32_t>(out.size() - frame_ - 4));
-        std::ranges::copy(length, out.begin() + static_cast<std::ptrdiff_t>(frame_));
+    // One frame at the end of `out`.
+    template <class Request>
+    void request(std::vector<std::byte>& out, OpCode type, const Request& asked) {
+        zookeeper::write_frame(out, [&](wire::Writer& writer) {
+            jute::write(writer, zookeeper::RequestHeader{next_xid_++, type});
+            jute::write(writer, asked);
+        });
     }
 
     Result<std::vector<std::byte>, std::string> receive() {
@@ -135,30 +111,24 @@ private:
 
     Result<void, std::string> shake_hands() {
         std::vector<std::byte> out;
-        wire::Writer writer(out);
-        constexpr std::int32_t connect_bytes = 45;
-        writer.int32(connect_bytes);
-        writer.int32(0);  // Protocol version.
-        writer.int64(0);  // Last zxid seen.
-        writer.int32(session_timeout_ms);
-        writer.int64(0);  // A new session.
-        writer.int32(16);
-        writer.int64(0);  // Its password, which the server draws.
-        writer.int64(0);
-        writer.boolean(false);  // Read-only servers will not do.
+        zookeeper::ConnectRequest wanted;
+        wanted.timeout_ms = session_timeout_ms;
+        wanted.password = std::string(16, '\0');  // The server draws one.
+        wanted.read_only = false;                 // Read-only servers will not do.
+        zookeeper::write_frame(
+            out, [&](wire::Writer& writer) { zookeeper::write_connect_request(writer, wanted); });
         if (auto sent = socket_.write(out, deadline_); !sent) return broken(sent.error().detail);
         const auto answer = receive();
         if (!answer) return Unexpected(answer.error());
         wire::Reader reader(*answer);
-        reader.int32();
-        const auto timeout_ms = reader.int32();
-        if (reader.failed() || timeout_ms <= 0) return broken("it gives no session");
+        const auto given = zookeeper::read_connect_response(reader);
+        if (reader.failed() || given.timeout_ms <= 0) return broken("it gives no session");
         return {};
     }
 
     template <class T, class Read>
-    Result<std::vector<T>, std::string> ask(std::int32_t type,
-                                            const std::vector<std::string>& paths, Read read) {
+    Result<std::vector<T>, std::string> ask(OpCode type, const std::vector<std::string>& paths,
+                                            Read read) {
         std::vector<T> all;
         all.reserve(paths.size());
         for (std::size_t from = 0; from < paths.size(); from += requests_in_flight_max) {
@@ -166,13 +136,7 @@ private:
             const auto first_xid = next_xid_;
             std::vector<std::byte> out;
             for (std::size_t i = from; i < to; ++i) {
-                begin(out, type);
-                wire::Writer writer(out);
-                const std::string whole = chroot_ + paths[i];
-                writer.int32(static_cast<std::int32_t>(whole.size()));
-                writer.bytes(std::as_bytes(std::span(whole)));
-                writer.boolean(false);  // No watch.
-                end(out);
+                request(out, type, zookeeper::ReadRequest{chroot_ + paths[i], false});
             }
             if (auto sent = socket_.write(out, deadline_); !sent)
                 return broken(sent.error().detail);
@@ -180,22 +144,23 @@ private:
                 const auto answer = receive();
                 if (!answer) return Unexpected(answer.error());
                 wire::Reader reader(*answer);
-                const auto xid = reader.int32();
-                reader.int64();  // Its zxid.
-                const auto error = reader.int32();
-                if (reader.failed() || xid != first_xid + static_cast<std::int32_t>(i - from)) {
+                const auto header = jute::read<zookeeper::ReplyHeader>(reader);
+                const auto error = static_cast<ZkError>(header.err);
+                if (reader.failed() ||
+                    header.xid != first_xid + static_cast<std::int32_t>(i - from)) {
                     return broken("this is no ZooKeeper");
                 }
-                if (error == no_node) {
+                if (error == ZkError::no_node) {
                     all.emplace_back();
                     continue;
                 }
-                if (error == no_auth) {
+                if (error == ZkError::no_auth) {
                     return broken("its ACL lets nobody read " + chroot_ + paths[i] +
                                   "; give world:anyone the right for the import");
                 }
-                if (error != no_error)
-                    return broken("error " + std::to_string(error) + " at " + chroot_ + paths[i]);
+                if (header.err != 0)
+                    return broken("error " + std::to_string(header.err) + " at " + chroot_ +
+                                  paths[i]);
                 all.push_back(read(reader));
                 if (reader.failed())
                     return broken("the answer about " + chroot_ + paths[i] + " does not decode");
@@ -209,7 +174,6 @@ private:
     std::string chroot_;
     Deadline deadline_;
     std::int32_t next_xid_ = 1;
-    std::size_t frame_ = 0;
 };
 
 class Reading {
