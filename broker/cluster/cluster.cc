@@ -395,8 +395,9 @@ Result<void, std::string> Cluster::register_broker(std::vector<BrokerEndpoint> e
     });
     if (!before) return Unexpected<std::string>("the metadata service cannot be read");
 
-    // The embedded service has no other client yet: what a foreign session holds is what this
-    // broker held before it lost its session key, and nobody will miss it.
+    // The embedded service has no other broker yet: what a foreign session holds is what this
+    // broker held before it lost its session key, or what some client put there, and nobody
+    // will miss it.
     std::vector<Op> ops;
     if (before->registered) ops.push_back(coordinator::Delete{path::broker(self_)});
     coordinator::Create broker;

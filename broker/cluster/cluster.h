@@ -83,6 +83,7 @@ public:
     std::shared_ptr<const BrokerConfig> config() const { return image()->config; }
     base::BrokerId self() const noexcept { return self_; }
     LogManager& logs() noexcept { return *logs_; }
+    coordinator::MetadataService& metadata() noexcept { return *metadata_; }
 
     boost::asio::thread_pool& controller() noexcept { return controller_; }
 

@@ -76,9 +76,38 @@ Result<std::unique_ptr<Server>, std::string> Server::start(std::shared_ptr<const
 Result<void, std::string> Server::open() {
     if (auto bound = acceptor_.bind(config_->endpoints(), config_->socket_listen_backlog_size); !bound) return bound;
     if (auto registered = cluster_->register_broker(endpoints()); !registered) return registered;
+    if (auto served = serve_metadata(); !served) return served;
     groups_.start();
     threads_.start();
     acceptor_.start();
+    return {};
+}
+
+// The metadata tree for ZooKeeper's clients. Whoever reaches it can change the cluster, so it is
+// for this machine only unless told otherwise.
+Result<void, std::string> Server::serve_metadata() {
+    if (config_->milena_metadata_port < 0) return {};
+    coordinator::MetadataServer::Settings settings;
+    settings.hosts = {"127.0.0.1", "::1"};
+    const auto& listener = config_->milena_metadata_listener;
+    if (listener && !listener->empty()) settings.hosts = {*listener};
+    settings.port = static_cast<std::uint16_t>(config_->milena_metadata_port);
+    settings.monotonic_ms = monotonic_ms;
+    auto started = coordinator::MetadataServer::start(cluster_->metadata(), std::move(settings));
+    if (!started) {
+        // Nobody asked for it: a broker beside a ZooKeeper, or beside another broker, starts.
+        const bool asked = config_->set_value("milena.metadata.port") || config_->set_value("milena.metadata.listener");
+        if (asked) return Unexpected(started.error());
+        base::log_warn("metadata", "ZooKeeper's clients are not served: " + started.error());
+        return {};
+    }
+    metadata_server_ = std::move(*started);
+    base::log_info("metadata", "ZooKeeper's clients are served on " + metadata_server_->serving());
+    if (!metadata_server_->is_local()) {
+        base::log_warn("metadata", "milena.metadata.listener is not an address of this machine alone: whoever "
+                                   "reaches port " + std::to_string(metadata_server_->port()) +
+                                       " can change the cluster");
+    }
     return {};
 }
 
@@ -113,6 +142,7 @@ void Server::stop() {
     if (std::exchange(stopped_, true)) return;
     groups_.stop();
     acceptor_.stop();
+    if (metadata_server_) metadata_server_->stop();
     threads_.stop();
     cpu_.join();
     cluster_->stop();

@@ -3,6 +3,7 @@
 //
 //     start   log directories, metadata, logs; then the listeners are bound; then the broker
 //             is registered; then connections are accepted
+//             and, of ZooKeeper's clients, on the metadata service's own port
 //     stop    no new connections; connections closed; logs closed; metadata closed
 //
 // Threads: start and stop are the main thread's.
@@ -14,6 +15,7 @@
 #include "broker/groups/group_coordinator.h"
 #include "broker/server/acceptor.h"
 #include "broker/server/io_threads.h"
+#include "coordinator/metadata/server/server.h"
 #include "protocol/base/result.h"
 
 #include <functional>
@@ -40,6 +42,7 @@ private:
            std::unique_ptr<boost::asio::thread_pool> disk);
 
     [[nodiscard]] base::Result<void, std::string> open();
+    [[nodiscard]] base::Result<void, std::string> serve_metadata();
     std::vector<BrokerEndpoint> endpoints() const;
 
     std::shared_ptr<const BrokerConfig> config_;
@@ -54,6 +57,7 @@ private:
     Services services_;
     IoThreads threads_;
     Acceptor acceptor_;
+    std::unique_ptr<coordinator::MetadataServer> metadata_server_;  // Null with port -1.
     bool stopped_ = false;
 };
 

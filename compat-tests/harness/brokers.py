@@ -238,7 +238,8 @@ class ApacheKafka39(Broker):
         if self.zookeeper is None:
             properties = self.write_properties("zookeeper.properties", {
                 "dataDir": self.folder / "zookeeper", "clientPort": self.zookeeper_port,
-                "clientPortAddress": "127.0.0.1", "admin.enableServer": "false", "maxClientCnxns": "0"})
+                "clientPortAddress": "127.0.0.1", "admin.enableServer": "false", "maxClientCnxns": "0",
+                "4lw.commands.whitelist": "*", "extendedTypesEnabled": "true"})
             self.zookeeper = Process(self.java("128m", "org.apache.zookeeper.server.quorum.QuorumPeerMain",
                                                properties), self.log)
             self.zookeeper.wait_for(re.compile("binding to port"), 60)
