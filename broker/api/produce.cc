@@ -366,7 +366,6 @@ ErrorCode for_version(ErrorCode error, std::int16_t version) noexcept {
 bool conclude(const RequestContext& context, ProduceResponse& response, const Pending& pending) {
     bool all_well = true;
     std::size_t at = 0;
-    const auto image = context.image();
     for (auto& topic : response.responses) {
         for (auto& partition : topic.partition_responses) {
             const auto outcome = pending.outcomes[at++].load(std::memory_order_acquire);
@@ -381,6 +380,7 @@ bool conclude(const RequestContext& context, ProduceResponse& response, const Pe
             if (partition.error_code != ErrorCode::not_leader_or_follower ||
                 context.api_version < 10)
                 continue;
+            const auto image = context.image();
             const TopicImage* known = topic.name.empty() ? image->find_topic(topic.topic_id)
                                                          : image->find_topic(topic.name.view());
             const PartitionImage* now = known ? known->find(partition.index) : nullptr;
