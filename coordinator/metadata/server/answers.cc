@@ -1,6 +1,7 @@
 #include "coordinator/metadata/server/answers.h"
 
 #include "coordinator/metadata/acl.h"
+#include "coordinator/metadata/wire/values.h"
 
 #include <algorithm>
 #include <array>
@@ -40,31 +41,6 @@ Verdict say(ReplyBytes& reply, const Body& body) {
     return {};
 }
 
-// ---- Values of the tree as values of the protocol, and back -------------------------------
-
-zookeeper::Stat wire_stat(const Stat& stat) {
-    return {stat.czxid.value(), stat.mzxid.value(), stat.ctime,        stat.mtime,
-            stat.version,       stat.cversion,      stat.aversion,     stat.ephemeral_owner.value(),
-            stat.data_length,   stat.num_children,  stat.pzxid.value()};
-}
-
-Acl tree_acl(const std::optional<std::vector<zookeeper::Acl>>& acl) {
-    Acl made;
-    if (!acl) return made;
-    for (const auto& entry : *acl) {
-        made.push_back({entry.permissions, {entry.id.scheme, entry.id.id}});
-    }
-    return made;
-}
-
-std::vector<zookeeper::Acl> wire_acl(const Acl& acl) {
-    std::vector<zookeeper::Acl> made;
-    for (const AclEntry& entry : acl) {
-        made.push_back({entry.permissions, {entry.id.scheme, entry.id.id}});
-    }
-    return made;
-}
-
 // ---- Writes -------------------------------------------------------------------------------
 
 struct Write {
@@ -75,13 +51,6 @@ struct Write {
 base::Result<Write, ZkError> refuse(ZkError error) {
     return base::Unexpected(error);
 }
-
-// CreateMode of ZooKeeper.
-constexpr std::int32_t flag_ephemeral = 1;
-constexpr std::int32_t flag_sequential = 2;
-constexpr std::int32_t flag_container = 4;
-constexpr std::int32_t flag_ttl = 5;
-constexpr std::int32_t flag_ttl_sequential = 6;
 
 base::Result<Write, ZkError> read_create(OpCode type, wire::Reader& reader) {
     zookeeper::CreateTtlRequest request;
@@ -96,16 +65,17 @@ base::Result<Write, ZkError> read_create(OpCode type, wire::Reader& reader) {
     if (type == OpCode::create_container) {
         create.kind = NodeKind::container;
     } else if (type == OpCode::create_ttl) {
-        if (flags != flag_ttl && flags != flag_ttl_sequential) {
+        if (flags != create_flag::ttl && flags != create_flag::ttl_sequential) {
             return refuse(ZkError::bad_arguments);
         }
         create.kind = NodeKind::ttl;
-        create.sequential = flags == flag_ttl_sequential;
+        create.sequential = flags == create_flag::ttl_sequential;
         create.ttl_ms = request.ttl_ms;
-    } else if (flags >= 0 && flags < flag_container) {
-        if ((flags & flag_ephemeral) != 0) create.kind = NodeKind::ephemeral;
-        create.sequential = (flags & flag_sequential) != 0;
-    } else if (flags != flag_container) {  // Which makes a plain node here, as in ZooKeeper.
+    } else if (flags >= 0 && flags < create_flag::container) {
+        if ((flags & create_flag::ephemeral) != 0) create.kind = NodeKind::ephemeral;
+        create.sequential = (flags & create_flag::sequential) != 0;
+    } else if (flags != create_flag::container) {
+        // Which makes a plain node here, as in ZooKeeper.
         return refuse(ZkError::bad_arguments);
     }
     return Write{type == OpCode::create ? type : OpCode::create2, std::move(create)};
