@@ -29,8 +29,10 @@ std::string to_string(const ServerAddress& address);
 // Chroot: the part of the server's tree that a client takes for the whole.
 class Chroot {
 public:
+    Chroot() = default;  // None.
+
     // Requires a path of a node other than "/", or "" for none.
-    explicit Chroot(std::string path = {}) : path_(std::move(path)) {}
+    explicit Chroot(std::string path) : path_(std::move(path)) {}
 
     const std::string& path() const noexcept { return path_; }
 
