@@ -1,6 +1,7 @@
 #include "storage/log.h"
 
 #include "protocol/base/ensure.h"
+#include "protocol/base/plant.h"
 #include "protocol/records/batch.h"
 #include "storage/checkpoint.h"
 #include "storage/names.h"
@@ -156,6 +157,7 @@ void Log::moved_to(const path& directory) {
 }
 
 Offset Log::last_stable_offset(Offset high_watermark) const noexcept {
+    if (base::is_planted(base::Plant::unstable_is_stable)) return high_watermark;
     const auto unstable = producers_.first_unstable(high_watermark);
     return std::max(log_start_, unstable ? std::min(high_watermark, *unstable) : high_watermark);
 }
@@ -489,7 +491,9 @@ Result<void, Fault> Log::write_flush(const FlushPlan& plan) {
     for (std::size_t i = 0; i < plan.segments_.size(); ++i) {
         const auto file = plan.segments_[i]->log_file().open();
         if (!file) return Unexpected(file.error());
-        if (auto done = (*file)->sync(); !done) return done;
+        if (!base::is_planted(base::Plant::checkpoint_before_data)) {
+            if (auto done = (*file)->sync(); !done) return done;
+        }
         if (!plan.with_indexes_[i]) continue;
         for (const auto suffix : {".index", ".timeindex", ".txnindex"}) {
             if (auto done = sync_if_there(disk_, plan.segments_[i]->path(suffix)); !done) return done;
@@ -512,7 +516,9 @@ Result<void, Fault> Log::write_flush(const FlushPlan& plan) {
         }
     }
     if (plan.epochs_) return write_epochs(disk_, directory / epochs_file, *plan.epochs_);
-    if (plan.names_are_new_) return disk_.sync_directory(directory);
+    if (plan.names_are_new_ && !base::is_planted(base::Plant::names_not_synced)) {
+        return disk_.sync_directory(directory);
+    }
     return {};
 }
 

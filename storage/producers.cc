@@ -1,6 +1,7 @@
 #include "storage/producers.h"
 
 #include "protocol/base/ensure.h"
+#include "protocol/base/plant.h"
 
 #include <algorithm>
 #include <limits>
@@ -68,6 +69,7 @@ std::optional<Producers::Entry> Producers::after_reserved(ProducerId producer) c
 Result<std::optional<Repetition>, Refusal> Producers::check(const ProducerBatch& batch) const {
     const auto entry = after_reserved(batch.producer);
     if (!entry) return std::optional<Repetition>();
+    if (base::is_planted(base::Plant::repetition_appended)) return std::optional<Repetition>();
 
     if (batch.marker) {
         if (batch.epoch < entry->epoch) {

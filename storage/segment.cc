@@ -1,5 +1,6 @@
 #include "storage/segment.h"
 
+#include "protocol/base/plant.h"
 #include "storage/names.h"
 
 #include <algorithm>
@@ -64,7 +65,8 @@ void Segment::add(const EntryFacts& facts, std::int64_t index_interval_bytes) {
     if (bytes == 0) first_timestamp = facts.max_timestamp;
     if (facts.max_timestamp > largest.timestamp) largest = {facts.max_timestamp, facts.last};
     if (bytes_since_index > static_cast<std::uint64_t>(index_interval_bytes)) {
-        tails.offsets.push_back({facts.last, static_cast<std::uint32_t>(bytes)});
+        const auto position = bytes + (base::is_planted(base::Plant::index_off_by_one) ? 1 : 0);
+        tails.offsets.push_back({facts.last, static_cast<std::uint32_t>(position)});
         if (const auto entry = final_time_entry()) {
             tails.times.push_back(*entry);
             indexed_timestamp = entry->timestamp;

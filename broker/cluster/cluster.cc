@@ -4,6 +4,7 @@
 #include "broker/config/value.h"
 #include "coordinator/metadata/recovery.h"
 #include "protocol/base/log.h"
+#include "protocol/base/plant.h"
 #include "storage/names.h"
 
 #include <boost/asio/post.hpp>
@@ -811,6 +812,7 @@ Result<base::ProducerId, ErrorCode> Cluster::take_producer_ids() {
     znodes::ProducerIdBlock block;
     block.broker = self_;
     block.first = *last ? (*last)->last + 1 : base::ProducerId(0);
+    if (*last && base::is_planted(base::Plant::producer_id_reused)) block.first = (*last)->first;
     block.last = block.first + (producer_ids_per_block - 1);
     const auto stored = metadata_->submit_and_wait({coordinator::SetData{std::string(path::producer_id_block), znodes::write(block)}});
     if (!stored) return Unexpected(ErrorCode::coordinator_not_available);

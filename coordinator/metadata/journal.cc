@@ -3,6 +3,7 @@
 #include "coordinator/metadata/journal_format.h"
 #include "protocol/base/crc32c.h"
 #include "protocol/base/ensure.h"
+#include "protocol/base/plant.h"
 #include "protocol/wire/big_endian.h"
 
 #include <algorithm>
@@ -118,9 +119,12 @@ base::Result<void, Fault> Journal::commit() {
         return base::Unexpected(written.error());
     }
     if (!written) return failed(written.error());
-    const auto synced = file_->sync();
-    if (!synced) return failed(synced.error());
-    if (!named_) {
+    if (!base::is_planted(base::Plant::ack_before_sync)) {
+        auto synced = file_->sync();
+        if (!synced && base::is_planted(base::Plant::retry_after_failed_sync)) synced = file_->sync();
+        if (!synced) return failed(synced.error());
+    }
+    if (!named_ && !base::is_planted(base::Plant::names_not_synced)) {
         const auto named = disk_->sync_directory(directory_);
         if (!named) return failed(named.error());
         named_ = true;

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace coordinator;
@@ -192,10 +193,12 @@ TEST_SUITE("coordinator/metadata/service") {
         Fixture in;
         in.start();
         CHECK(in.make("/before") == ZkError::ok);
-        in.disk.refuse_by([](const std::string& call) -> std::optional<FaultKind> {
-            if (call == "sync") return FaultKind::io;
-            return std::nullopt;
-        });
+        // Once: another try would succeed, and prove nothing.
+        in.disk.refuse_by(
+            [failed = false](const std::string& call) mutable -> std::optional<FaultKind> {
+                if (call == "sync" && !std::exchange(failed, true)) return FaultKind::io;
+                return std::nullopt;
+            });
         CHECK(in.make("/lost") == ZkError::connection_loss);
         in.disk.refuse_by(nullptr);
         CHECK(in.make("/later") == ZkError::connection_loss);

@@ -1,6 +1,7 @@
 #include "protocol/records/batch.h"
 
 #include "protocol/base/crc32c.h"
+#include "protocol/base/plant.h"
 #include "protocol/records/batch_format.h"
 #include "protocol/wire/big_endian.h"
 
@@ -145,7 +146,8 @@ void set_max_timestamp(std::span<std::byte> batch, std::int64_t max_timestamp) n
 }
 
 void set_crc(std::span<std::byte> batch) noexcept {
-    wire::store(batch, crc_at, base::crc32c(batch.subspan(checksummed_from)));
+    const std::size_t left_out = base::is_planted(base::Plant::crc_of_wrong_range) ? 2 : 0;
+    wire::store(batch, crc_at, base::crc32c(batch.subspan(checksummed_from + left_out)));
 }
 
 }  // namespace records

@@ -4,7 +4,7 @@
 //
 // A message is named by a hash of its name, so that a stored input keeps its meaning when
 // schemas are added; another number counts through all of them. scripts/fuzz runs this under
-// libFuzzer, decoders_fuzz_test.cc over what is stored in corpus.
+// libFuzzer, replay_test.cc over what is stored in corpus.
 #include "protocol/base/ensure.h"
 #include "protocol/schema/all_messages.h"
 #include "protocol/tests/allocations.h"

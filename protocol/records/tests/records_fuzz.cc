@@ -61,7 +61,6 @@ bool walk_batch(const Batch& batch, Inflater& inflater) {
     auto walk = RecordWalk::open(batch, inflater, cap);
     if (!walk) return false;
     std::int32_t count = 0;
-    std::size_t headers = 0;
     while (const Record* record = walk->next()) {
         ++count;
         base::ensure(record->offset >= batch.base_offset(), "no record lies before its batch");
@@ -69,7 +68,6 @@ bool walk_batch(const Batch& batch, Inflater& inflater) {
         for (const Header& header : record->headers) seen += 1 + header.key.size();
         base::ensure(seen >= static_cast<std::size_t>(record->headers.count()),
                      "all headers that were counted are there");
-        headers += seen;
     }
     base::ensure(count == walk->taken() && (walk->fault() || count == batch.record_count()),
                  "a walk without fault gives all records");
@@ -98,6 +96,10 @@ void fuzz_batch(std::span<std::byte> bytes, unsigned settings, Work& work) {
     }
 }
 
+bool is_copied(Bytes from, Bytes message) {
+    return !std::ranges::search(from, message).empty();
+}
+
 void fuzz_entries(std::span<std::byte> bytes, unsigned settings, Work& work) {
     repair(bytes);
     Bytes rest = bytes;
@@ -111,9 +113,13 @@ void fuzz_entries(std::span<std::byte> bytes, unsigned settings, Work& work) {
     const ConvertLimits limits{cap};
     if (to_messages(bytes, magic, base::Offset(settings), limits, work.scratch, work.out)) {
         for (Bytes made = work.out; !made.empty();) {
-            const auto message = take_message(made);
-            base::ensure(message && *message, "what is made for old clients are whole messages");
-            base::ensure((*message)->magic() <= magic, "of a format that they know");
+            const auto entry = peek_entry(made);
+            base::ensure(entry && entry->size <= made.size(), "old clients get whole messages");
+            base::ensure(entry->magic <= magic, "of a format that they know");
+            // What is copied is as good as it was.
+            base::ensure(is_copied(bytes, made.first(entry->size)) || Message::read(made),
+                         "what was made anew is valid");
+            made = made.subspan(entry->size);
         }
     }
     work.out.clear();

@@ -1,0 +1,31 @@
+#include "protocol/base/plant.h"
+
+#ifdef MILENA_PLANTS
+#include <cstdlib>
+#include <iterator>
+
+namespace base {
+namespace {
+
+constexpr std::string_view names[] = {
+    "ack-before-sync",     "torn-tail-kept",     "retry-after-failed-sync",
+    "producer-id-reused",  "unstable-is-stable", "crc-of-wrong-range",
+    "index-off-by-one",    "names-not-synced",   "any-generation-commits",
+    "repetition-appended", "count-unchecked",    "checkpoint-before-data",
+};
+
+static_assert(std::size(names) == static_cast<std::size_t>(Plant::checkpoint_before_data) + 1);
+
+std::string_view wanted() noexcept {
+    static const char* const name = std::getenv("MILENA_PLANT");
+    return name ? name : "";
+}
+
+}  // namespace
+
+bool is_planted(Plant plant) noexcept {
+    return wanted() == names[static_cast<std::size_t>(plant)];
+}
+
+}  // namespace base
+#endif
