@@ -20,6 +20,7 @@ int run_consumer_perf_test(const Words& words);
 int run_delete_records(const Words& words);
 int run_dump_log(const Words& words);
 int run_get_offsets(const Words& words);
+int run_export(const Words& words);
 int run_import(const Words& words);
 int run_log_dirs(const Words& words);
 int run_producer_perf_test(const Words& words);

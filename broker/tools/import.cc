@@ -6,20 +6,17 @@
 //
 // Run again, it does what is still to be done.
 
-#include "broker/config/load.h"
 #include "broker/import/kraft_source.h"
 #include "broker/import/plan.h"
 #include "broker/import/transactional_ids.h"
 #include "broker/import/zookeeper_source.h"
 #include "broker/tools/commands.h"
+#include "broker/tools/offline.h"
 #include "broker/tools/tool.h"
 #include "coordinator/metadata/recovery.h"
-#include "coordinator/metadata/service.h"
 
 #include <chrono>
-#include <cstdlib>
 #include <iostream>
-#include <openssl/rand.h>
 
 namespace broker {
 
@@ -27,45 +24,12 @@ namespace {
 
 constexpr auto zookeeper_time = std::chrono::minutes(2);
 
-void random_bytes(std::span<std::byte> into) {
-    if (RAND_bytes(reinterpret_cast<unsigned char*>(into.data()), static_cast<int>(into.size())) !=
-        1)
-        std::abort();
-}
-
 base::Uuid random_uuid() {
     base::Uuid id;
     do {
-        random_bytes(id);
+        draw(id);
     } while (storage::uuid_text(id).starts_with('-'));
     return id;
-}
-
-template <class Clock>
-std::int64_t now_ms() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch())
-        .count();
-}
-
-template <class T>
-T must(base::Result<T, std::string> result) {
-    if (!result) throw ToolError(result.error());
-    if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
-
-std::shared_ptr<const BrokerConfig> configuration(const Options& options) {
-    ConfigInputs inputs;
-    inputs.file_name = options.get_or("file", "");
-    if (!inputs.file_name.empty()) inputs.file_text = read_file(inputs.file_name);
-    inputs.overrides = options.all("override");
-    if (options.has("env")) inputs.environment = process_environment();
-    if (inputs.file_name.empty() && inputs.environment.empty())
-        throw UsageError("no properties file is named");
-    const auto loaded = load_config(inputs);
-    for (const auto& message : loaded.messages) {
-        if (message.level == ConfigMessage::Level::error) throw ToolError(to_string(message));
-    }
-    return loaded.config;
 }
 
 class Import {
@@ -96,7 +60,7 @@ public:
             // Whatever refuses the import does so before there is a file of ours.
             static_cast<void>(must(plan_import(input, coordinator::Tree())));
         }
-        start_metadata(where);
+        metadata_ = open_metadata(where);
         const auto plan = metadata_->read(
             [&](const coordinator::Tree& tree) { return plan_import(input, tree); });
         if (!plan) throw ToolError("the metadata in " + where + " cannot be read");
@@ -135,15 +99,6 @@ private:
         source_ =
             must(read_kraft_source(storage::real_disk(), std::filesystem::path(candidates.front()) /
                                                              "__cluster_metadata-0"));
-    }
-
-    void start_metadata(const std::string& where) {
-        coordinator::MetadataService::Settings settings;
-        settings.directory = where;
-        settings.wall_ms = now_ms<std::chrono::system_clock>;
-        settings.monotonic_ms = now_ms<std::chrono::steady_clock>;
-        settings.random = random_bytes;
-        metadata_ = must(coordinator::MetadataService::start(std::move(settings)));
     }
 
     void write(const ImportPlan& plan) {
@@ -194,19 +149,16 @@ int run_import(const Words& words) {
         "milena import FILE.properties: take over the log directories that Apache Kafka wrote, so "
         "that the server starts on "
         "them. No record is changed or deleted.");
-    options.positional(
-        "file",
-        "The server's configuration: log.dirs, metadata.log.dir, broker.id, milena.metadata.dir.");
+    add_configuration_options(options,
+                              "log.dirs, metadata.log.dir, broker.id, milena.metadata.dir.");
     options.value("zookeeper", "host:port[/chroot]",
                   "Take topics, configurations and producer ids from the ZooKeeper of that Kafka.");
     options.flag("accept",
                  "Topics whose configuration nobody knows: take the defaults from now on, "
                  "retention included; partitions "
                  "whose directory is missing: begin them empty.");
-    options.value("override", "key=value", "As of the server; may be repeated.");
-    options.flag("env",
-                 "Take the KAFKA_... variables of the environment, as the server with --env.");
-    return run_tool(options, words, [&] { return Import(options, configuration(options)).run(); });
+    return run_tool(options, words,
+                    [&] { return Import(options, read_configuration(options)).run(); });
 }
 
 }  // namespace broker

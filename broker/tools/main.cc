@@ -30,6 +30,7 @@ constexpr Command commands[] = {
     {"delete-records", broker::run_delete_records, "delete records of partitions up to an offset"},
     {"dump-log", broker::run_dump_log, "what segment files hold, without a broker"},
     {"get-offsets", broker::run_get_offsets, "offsets of partitions, by time"},
+    {"export", broker::run_export, "FILE.properties --zookeeper: tell Apache Kafka's ZooKeeper of the topics here"},
     {"import", broker::run_import, "FILE.properties: take over log directories of Apache Kafka"},
     {"log-dirs", broker::run_log_dirs, "sizes of partitions in the brokers' log directories"},
     {"producer-perf-test", broker::run_producer_perf_test, "how fast records are written"},

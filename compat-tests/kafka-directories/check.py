@@ -7,7 +7,6 @@
 """
 
 import argparse
-import json
 import re
 import shutil
 import subprocess
@@ -212,7 +211,7 @@ def ours_first():
         dump("3.9.1", ours.data, name)
         dump("4.3.1", ours.data, name)
         theirs.start_zookeeper()
-        tell_zookeeper(theirs, ours.data)
+        exported(ours, theirs, name)
         shutil.copytree(ours.data, theirs.data)
         theirs.start()
         wait_for_topics(theirs, written)
@@ -220,22 +219,23 @@ def ours_first():
         checks.equal(contents.append(theirs.bootstrap, written, b"of Kafka"), [], f"{name}: what is written goes right behind")
 
 
-def tell_zookeeper(broker, data):
-    """Make the nodes of a cluster whose topics are the directories in `data`."""
-    topics = {}
-    for file in data.glob("*/partition.metadata"):
-        topic, partition = file.parent.name.rsplit("-", 1)
-        topics.setdefault(topic, (file.read_text().split()[-1], []))[1].append(int(partition))
-    cluster = re.search(r"cluster.id=(\S+)", (data / "meta.properties").read_text())[1]
-    nodes = {"/cluster": "", "/cluster/id": {"version": "1", "id": cluster}, "/brokers": "", "/brokers/topics": "",
-             "/latest_producer_id_block": {"version": 1, "broker": 0, "block_start": "9000", "block_end": "9999"}}
-    for topic, (topic_id, partitions) in topics.items():
-        nodes[f"/brokers/topics/{topic}"] = {
-            "partitions": {str(partition): [0] for partition in sorted(partitions)}, "topic_id": topic_id,
-            "adding_replicas": {}, "removing_replicas": {}, "version": 3}
-    commands = "".join(f"create {path} {json.dumps(data, separators=(',', ':')) if data else ''}\n" for path, data in nodes.items())
-    subprocess.run(broker.java("128m", "org.apache.zookeeper.ZooKeeperMain", "-server", f"127.0.0.1:{broker.zookeeper_port}"),
-                   input=commands + "quit\n", text=True, check=True, capture_output=True, timeout=60)
+def exported(ours, theirs, name):
+    """A new ZooKeeper is told of the cluster of a stopped broker."""
+    at = f"127.0.0.1:{theirs.zookeeper_port}"
+
+    def export(*words):
+        done = subprocess.run([ours.binary, "export", str(ours.folder / "server.properties"), *words],
+                              capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = export("--zookeeper", at, "--dry-run")
+    checks.that(code == 0 and "Would create" in said, f"{name}: an export says first what it would do", said)
+    code, said = export("--zookeeper", at)
+    checks.that(code == 0 and "Created" in said, f"{name}: its topics are exported to a new ZooKeeper", said)
+    code, said = export("--zookeeper", at)
+    checks.that(code == 0 and "Created 0 nodes and changed 0" in said, f"{name}: a second export has nothing to do", said)
+    code, said = export()
+    checks.that(code == 1 and "--zookeeper is missing" in said, f"{name}: an export wants to know where", said)
 
 
 def hand_back(kafka_broker, data, written, name):
