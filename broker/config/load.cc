@@ -100,6 +100,7 @@ public:
         mirror("broker.id", "node.id");
         for (const auto& [key, given] : assignments_) check(key, given);
         if (!failed_) check_together();
+        if (!failed_) tell_what_will_be_refused();
         tell_what_is_idle();
         LoadedConfig loaded{.config = nullptr, .messages = std::move(messages_)};
         if (!failed_) loaded.config = std::make_shared<const BrokerConfig>(statics());
@@ -264,6 +265,31 @@ private:
             say(Level::error, where_of("process.roles"),
                 "process.roles wants broker in it: a controller alone is not a process of its own "
                 "here");
+        }
+    }
+
+    // What can be started with, and refuses clients later.
+    void tell_what_will_be_refused() {
+        const BrokerConfig config(statics());
+        const auto compare = [&](std::int64_t value, const char* key, const char* relation,
+                                 std::int64_t bound, const char* other, const char* consequence) {
+            say(Level::warning, where_of(is_set(key) ? key : other),
+                std::string(key) + " is " + std::to_string(value) + ", " + relation + " than " +
+                    other + " (" + std::to_string(bound) + "): " + consequence);
+        };
+        if (config.message_max_bytes > config.socket_request_max_bytes) {
+            compare(config.message_max_bytes, "message.max.bytes", "more",
+                    config.socket_request_max_bytes, "socket.request.max.bytes",
+                    "the connection that sends a batch above it is closed");
+        }
+        if (config.log_segment_bytes < config.message_max_bytes) {
+            compare(config.log_segment_bytes, "log.segment.bytes", "less", config.message_max_bytes,
+                    "message.max.bytes", "a batch above it is refused as too large");
+        }
+        if (config.min_insync_replicas > config.default_replication_factor) {
+            compare(config.min_insync_replicas, "min.insync.replicas", "more",
+                    config.default_replication_factor, "default.replication.factor",
+                    "acks=all to topics of that factor is refused for want of replicas");
         }
     }
 

@@ -118,12 +118,12 @@ TEST_CASE(
     "an override is stronger than a variable, and that than the file, and the last of a file "
     "counts") {
     const LoadedConfig loaded =
-        load("num.partitions=1\nlog.dirs=/a\nnum.partitions=2\nlog.segment.bytes=1000\n",
-             {"KAFKA_NUM_PARTITIONS=3", "KAFKA_LOG_SEGMENT_BYTES=2000"},
+        load("num.partitions=1\nlog.dirs=/a\nnum.partitions=2\nlog.segment.bytes=10000000\n",
+             {"KAFKA_NUM_PARTITIONS=3", "KAFKA_LOG_SEGMENT_BYTES=20000000"},
              {"num.partitions=4", " num.partitions = 5 "});
     REQUIRE(loaded.config);
     CHECK(loaded.config->num_partitions == 5);
-    CHECK(loaded.config->log_segment_bytes == 2000);
+    CHECK(loaded.config->log_segment_bytes == 20000000);
     CHECK(said(loaded, Level::warning) ==
           std::vector<std::string>{"server.properties:3: warning: num.partitions stands at "
                                    "server.properties:1 too; this one counts"});
@@ -263,6 +263,30 @@ TEST_CASE("keys with a name of people's own in them are not unknown") {
                 "a\nlistener.name.internal.plain.sasl.jaas.config=x\nconfig.providers.env.class=y"),
             Level::warning)
             .empty());
+}
+
+TEST_CASE("settings that will refuse clients later are warned of, where they stand") {
+    const auto warned = [](std::string file) {
+        const auto loaded = load("log.dirs=/a\n" + std::move(file));
+        CHECK(loaded.config);
+        return said(loaded, Level::warning);
+    };
+    CHECK(warned("message.max.bytes=200000000\nlog.segment.bytes=300000000") ==
+          std::vector<std::string>{
+              "server.properties:2: warning: message.max.bytes is 200000000, more "
+              "than socket.request.max.bytes (104857600): the connection that "
+              "sends a batch above it is closed"});
+    CHECK(warned("log.segment.bytes=1000") ==
+          std::vector<std::string>{
+              "server.properties:2: warning: log.segment.bytes is 1000, less than "
+              "message.max.bytes (1048588): a batch above it is refused as too "
+              "large"});
+    CHECK(warned("min.insync.replicas=2") ==
+          std::vector<std::string>{
+              "server.properties:2: warning: min.insync.replicas is 2, more than "
+              "default.replication.factor (1): acks=all to topics of that factor "
+              "is refused for want of replicas"});
+    CHECK(warned("min.insync.replicas=2\ndefault.replication.factor=2").empty());
 }
 
 TEST_CASE("the nearest key is found, and nonsense has none") {
