@@ -1,6 +1,8 @@
 """Faults that a process meets in its life, one after the other, against a real broker.
 
 F5   the last segment or an index is cut at some length: what was before is served, the broker starts
+F7   a sync fails: its log directory goes offline, nothing is tried again and promised (stops.py)
+F8   the broker stands still for a while (stops.py)
 F9   a network that delays, splits, stalls and cuts: idempotent producers lose and double nothing
 F10  a wall clock that jumps by days: sessions and retention do not care
 F11  members of a group that join, leave, crash and come back: no partition twice, offsets never back
@@ -18,6 +20,7 @@ import time
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+import stops
 from harness import brokers, history, wire, workload
 from harness.checks import Checks, exit_with
 from harness.proxy import Proxy
@@ -393,6 +396,15 @@ def zombie(broker):
         checks.that(error in (22, 27), "F11: a commit with an old generation is refused", str(error))
 
 
+def failed_sync(*_):
+    stops.failed_sync_of_the_last_directory(checks, produce_numbers, read_numbers, wait_until)
+    stops.failed_sync_of_one_directory(checks, produce_numbers, read_numbers, wait_until)
+
+
+def standstill(_, rng):
+    stops.standstill(checks, 200 if LONG else 3, rng, wait_until)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--against", default="milena", choices=brokers.KINDS)
@@ -400,7 +412,7 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
-    for name, body in {"F5": truncation, "F9": bad_network, "F9 idle": idle_connections, "F10": jumping_clock,
+    for name, body in {"F5": truncation, "F7": failed_sync, "F8": standstill, "F9": bad_network, "F9 idle": idle_connections, "F10": jumping_clock,
                        "F11": group_churn}.items():
         if re.match(arguments.only, name):
             began = time.monotonic()

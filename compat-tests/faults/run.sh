@@ -1,5 +1,5 @@
 #!/bin/bash
-# F5, F9, F10, F11: damaged files, bad networks, clocks that jump, groups in turmoil.
+# F5, F7 to F11: damaged files, disks that fail, standstills, bad networks, clocks that jump, groups in turmoil.
 set -euo pipefail
 cd "$(dirname "$0")" && . ../harness/prepare.sh
 python_packages python confluent-kafka==2.16.1
