@@ -26,5 +26,6 @@ int run_log_dirs(const Words& words);
 int run_producer_perf_test(const Words& words);
 int run_server(const Words& words);
 int run_topics(const Words& words);
+int run_zk_cli(const Words& words);
 
 }  // namespace broker

@@ -36,6 +36,7 @@ constexpr Command commands[] = {
     {"producer-perf-test", broker::run_producer_perf_test, "how fast records are written"},
     {"server", broker::run_server, "FILE.properties: a broker in the foreground"},
     {"topics", broker::run_topics, "create, list, describe, alter and delete topics"},
+    {"zk-cli", broker::run_zk_cli, "the shell of ZooKeeper"},
 };
 
 void print_help(std::ostream& out) {

@@ -255,6 +255,17 @@ struct AuthRequest {
     static void fields(auto& self, auto&& visit) { visit(self.type, self.scheme, self.auth); }
 };
 
+struct ReconfigRequest {
+    std::optional<std::string> joining;
+    std::optional<std::string> leaving;
+    std::optional<std::string> new_members;
+    std::int64_t config_id = -1;
+
+    static void fields(auto& self, auto&& visit) {
+        visit(self.joining, self.leaving, self.new_members, self.config_id);
+    }
+};
+
 struct Nothing {
     static void fields(auto&, auto&& visit) { visit(); }
 };

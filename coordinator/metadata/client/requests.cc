@@ -161,6 +161,11 @@ Outcome read_multi(Reply& reply) {
     return done;
 }
 
+NodeView read_node(Reply& reply) {
+    auto node = body<zookeeper::DataResponse>(reply);
+    return {std::move(node.data), tree_stat(node.stat)};
+}
+
 bool goes_alone(const std::vector<Op>& ops) {
     return ops.size() == 1 && !std::holds_alternative<Check>(ops.front());
 }
@@ -202,10 +207,7 @@ Request<NodeView> get(std::string path, Watch watch) {
     return {{.type = OpCode::get_data,
              .write = read_request(path, watch),
              .settle = books(path, watch, WatchBook::Kind::data)},
-            [](Reply& reply) {
-                auto node = body<zookeeper::DataResponse>(reply);
-                return NodeView{std::move(node.data), tree_stat(node.stat)};
-            }};
+            read_node};
 }
 
 Request<NodeView> config(Watch watch) {
@@ -278,6 +280,12 @@ Request<std::vector<Id>> who_am_i() {
                 }
                 return ids;
             }};
+}
+
+Request<NodeView> reconfig(zookeeper::ReconfigRequest change) {
+    return {{.type = OpCode::reconfig,
+             .write = writes([change = std::move(change)](const Chroot&) { return change; })},
+            read_node};
 }
 
 Request<std::monostate> add_watch(std::string path, WatchKind kind) {

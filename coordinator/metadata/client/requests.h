@@ -76,6 +76,9 @@ Request<std::vector<Id>> who_am_i();
 // The ensemble's configuration, which no chroot hides.
 Request<NodeView> config(Watch watch = Watch::no);
 
+// Change the ensemble's members; the answer is the new configuration.
+Request<NodeView> reconfig(zookeeper::ReconfigRequest change);
+
 // A watch that stays, for servers of 3.6 and later: unimplemented by older ones, which close
 // the connection too. Requires WatchKind::persistent or recursive.
 Request<std::monostate> add_watch(std::string path, WatchKind kind);
