@@ -141,6 +141,13 @@ public:
         return static_cast<std::uint64_t>(facts.st_size);
     }
 
+    Result<void, Fault> set_modified(std::int64_t ms) override {
+        const timespec at{.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1'000'000};
+        const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, at};
+        if (::futimens(descriptor_.number(), times) != 0) return refused("futimens", name_);
+        return {};
+    }
+
     bool is_in_memory(std::uint64_t position, std::uint64_t bytes) const override {
         const std::uint64_t end = position + bytes;
         while (position < end) {

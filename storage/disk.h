@@ -47,6 +47,9 @@ public:
 
     [[nodiscard]] virtual base::Result<std::uint64_t, Fault> size() const = 0;
 
+    // The time that FileFacts tells. Faults: io.
+    [[nodiscard]] virtual base::Result<void, Fault> set_modified(std::int64_t) { return {}; }
+
     // Whether a range (position, bytes) can be read without waiting for the disk, as far as
     // samples of it tell.
     [[nodiscard]] virtual bool is_in_memory(std::uint64_t, std::uint64_t) const { return true; }

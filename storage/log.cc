@@ -7,6 +7,7 @@
 #include "storage/names.h"
 #include "storage/producer_snapshot.h"
 #include "storage/recovery.h"
+#include "storage/segment_files.h"
 
 #include <algorithm>
 #include <array>
@@ -39,53 +40,10 @@ Unexpected<Refusal> refuse(RefusalKind kind, std::string detail) {
     return Unexpected(Refusal{kind, std::move(detail)});
 }
 
-// Put entries behind those that an index file has, and make it end there.
-Result<void, Fault> write_index(Disk& disk, const path& name, std::uint64_t position,
-                                std::span<const std::byte> bytes, bool ends_there) {
-    const auto file = disk.open(name, OpenMode::create);
-    if (!file) return Unexpected(file.error());
-    if (!bytes.empty()) {
-        if (auto done = (*file)->write(position, bytes); !done) return done;
-    }
-    if (!ends_there) return {};
-    return (*file)->truncate(position + bytes.size());
-}
-
-// All three index files of a segment.
-Result<void, Fault> write_indexes(Disk& disk, const Segment& segment, const IndexTails& tails,
-                                  bool ends_there) {
-    if (!tails.offsets.empty() || ends_there) {
-        if (auto done = write_index(disk, segment.path(".index"),
-                                    tails.offsets_on_disk * OffsetEntry::size,
-                                    encode(tails.offsets, segment.base()), ends_there);
-            !done) {
-            return done;
-        }
-    }
-    if (!tails.times.empty() || ends_there) {
-        if (auto done = write_index(disk, segment.path(".timeindex"),
-                                    tails.times_on_disk * TimeEntry::size,
-                                    encode(tails.times, segment.base()), ends_there);
-            !done) {
-            return done;
-        }
-    }
-    if (tails.aborted.empty()) return {};
-    return write_index(disk, segment.path(".txnindex"), tails.aborted_on_disk * aborted_entry_bytes,
-                       encode(tails.aborted), ends_there);
-}
-
-Result<void, Fault> sync_if_there(Disk& disk, const path& name) {
-    const auto file = disk.open(name, OpenMode::read_write);
-    if (!file && file.error().kind == FaultKind::not_found) return {};
-    if (!file) return Unexpected(file.error());
-    return (*file)->sync();
-}
-
 Result<void, Fault> write_snapshot(Disk& disk, const path& name,
                                    std::span<const ProducerFacts> producers) {
     const auto bytes = encode_snapshot(producers);
-    return write_index(disk, name, 0, bytes, true);
+    return write_tail(disk, name, 0, bytes, true);
 }
 
 template <class Entry>
@@ -106,8 +64,10 @@ Result<std::unique_ptr<Log>, Fault> Log::open(Disk& disk, FileCache& files, LogO
     auto place = std::make_shared<Place>(options.directory);
     auto recovered = recover(disk, files, place, options, report != nullptr ? *report : unread);
     if (!recovered) return Unexpected(recovered.error());
-    return std::unique_ptr<Log>(new Log(disk, files, std::move(place), options.config,
-                                        options.seed, std::move(*recovered)));
+    std::unique_ptr<Log> log(new Log(disk, files, std::move(place), options.config, options.seed,
+                                     std::move(*recovered)));
+    log->cleaned_to_ = std::min(options.cleaned_to, log->end_);
+    return log;
 }
 
 Log::Log(Disk& disk, FileCache& files, std::shared_ptr<Place> place, const LogConfig& config,
@@ -495,9 +455,7 @@ Result<void, Fault> Log::write_flush(const FlushPlan& plan) {
             if (auto done = (*file)->sync(); !done) return done;
         }
         if (!plan.with_indexes_[i]) continue;
-        for (const auto suffix : {".index", ".timeindex", ".txnindex"}) {
-            if (auto done = sync_if_there(disk_, plan.segments_[i]->path(suffix)); !done) return done;
-        }
+        if (auto done = sync_indexes(disk_, *plan.segments_[i]); !done) return done;
     }
     if (auto done = write_indexes(disk_, active, plan.tails_, false); !done) return done;
     if (!plan.tails_.aborted.empty()) {
@@ -556,7 +514,7 @@ void Log::finish_flush(FlushPlan plan, bool succeeded) {
 // ---- Truncation --------------------------------------------------------------------------
 
 TruncationPlan Log::begin_truncation(Offset target) {
-    base::ensure(!writing_ && !flushing_ && !truncating_ && queue_.empty(),
+    base::ensure(!writing_ && !flushing_ && !swapping_ && !truncating_ && queue_.empty(),
                  "nothing else is under way while a log is truncated");
     truncating_ = true;
     TruncationPlan plan;
@@ -612,6 +570,7 @@ void Log::finish_truncation(TruncationPlan plan, Truncated truncated) {
     truncating_ = false;
     for (const auto& segment : plan.segments_) segment->log_file().close();
     adopt(std::move(*truncated.state_));
+    cleaned_to_ = std::min(cleaned_to_, end_);
 }
 
 // ---- The start of the log ----------------------------------------------------------------
@@ -641,7 +600,7 @@ RetentionPlan Log::retention_plan(Offset high_watermark) const {
 Dropped Log::drop_segments(Offset keep_from) {
     Dropped dropped;
     dropped.disk_ = &disk_;
-    while (segments_.size() > 1 && segments_[1]->base() <= keep_from) {
+    while (!swapping_ && segments_.size() > 1 && segments_[1]->base() <= keep_from) {
         dropped.bytes_ += segments_.front()->bytes;
         size_bytes_ -= segments_.front()->bytes;
         dropped.segments_.push_back(std::move(segments_.front()));
@@ -655,40 +614,10 @@ Dropped Log::drop_segments(Offset keep_from) {
     return dropped;
 }
 
-Result<void, Fault> Dropped::rename() {
-    for (const auto& segment : segments_) {
-        // The data file first: index files without one go with the next start.
-        for (const auto suffix : {".log", ".index", ".timeindex", ".txnindex", ".snapshot"}) {
-            const auto from = segment->path(suffix);
-            auto to = from;
-            to += ".deleted";
-            const auto done = disk_->rename(from, to);
-            if (!done && done.error().kind != FaultKind::not_found) return done;
-        }
-        segment->log_file().renamed(file_name(segment->base(), ".log.deleted"));
-        // Oldest first and each for good, so that a power cut leaves no gap.
-        if (auto done = disk_->sync_directory(segment->path("").parent_path()); !done) return done;
-    }
-    return {};
-}
-
-Result<void, Fault> Dropped::remove() {
-    for (const auto& segment : segments_) {
-        segment->log_file().close();
-        for (const auto suffix : {".log", ".index", ".timeindex", ".txnindex", ".snapshot"}) {
-            auto name = segment->path(suffix);
-            name += ".deleted";
-            const auto done = disk_->remove_file(name);
-            if (!done && done.error().kind != FaultKind::not_found) return done;
-        }
-    }
-    return {};
-}
-
 // ---- The end of its life -----------------------------------------------------------------
 
 Result<void, Fault> Log::close() {
-    base::ensure(!writing_ && !flushing_ && !truncating_ && queue_.empty(),
+    base::ensure(!writing_ && !flushing_ && !swapping_ && !truncating_ && queue_.empty(),
                  "a log is closed when nobody works with it");
     Segment& active = *segments_.back();
     const path directory = place_->path();
@@ -716,9 +645,7 @@ Result<void, Fault> Log::close() {
         const auto file = segment->log_file().open();
         if (!file) return Unexpected(file.error());
         if (auto done = (*file)->sync(); !done) return done;
-        for (const auto suffix : {".index", ".timeindex", ".txnindex"}) {
-            if (auto done = sync_if_there(disk_, segment->path(suffix)); !done) return done;
-        }
+        if (auto done = sync_indexes(disk_, *segment); !done) return done;
         segment->log_file().close();
     }
     if (epochs_are_dirty_) {

@@ -23,6 +23,7 @@
 //     truncation  begin_truncation (L), truncate (D), finish_truncation (L)
 //     retention   retention_plan (L), judge (D), drop_segments (L), then Dropped::rename and
 //                 Dropped::remove (D)
+//     compaction  cleaning_plan (L), Cleaning (D); begin_swap (L), put_in_place (D), finish_swap (L)
 //
 // What reads takes a plan under the lock and works without it, on segments that the plan
 // keeps alive: locate (L), read (D), and so on.
@@ -30,8 +31,8 @@
 // Invariants:
 //   - log_start_offset <= end_offset, recovery_point <= end_offset
 //   - segments follow one another; the last one is active and the only one that grows
-//   - at most one group, one flush and one truncation are out at a time; none of the first
-//     two while a truncation is
+//   - at most one group, one flush, one swap and one truncation are out at a time; none of the
+//     first three while a truncation is
 //   - the committed producer state and the leader epochs are what a replay of the log gives
 //
 // Threads: the owner's lock for L functions. D functions may run on any thread, also beside
@@ -62,6 +63,8 @@
 
 namespace storage {
 
+class CleanedPiece;
+class CleaningPlan;
 class FileCache;
 
 // Who makes an append, which decides what is checked and what is assigned.
@@ -286,6 +289,7 @@ struct LogOptions {
     LogConfig config;
     base::Offset recovery_point{};    // From the checkpoint; 0 when it is not there.
     base::Offset log_start_offset{};  // Likewise.
+    base::Offset cleaned_to{};        // Likewise.
     bool was_clean = false;           // The directory was stopped cleanly.
     std::int64_t now_ms = 0;
     std::uint64_t seed = 0;  // Of the roll jitter.
@@ -394,7 +398,7 @@ public:
     // takes no more records.
     void finish_flush(FlushPlan plan, bool succeeded);
 
-    // ---- Truncation. Requires that no group and no flush is out, and reserves nothing meanwhile.
+    // ---- Truncation. Requires that no group, flush or swap is out, and reserves nothing meanwhile.
     // L. Cut everything at and above `target` off (a batch that holds it goes whole). The cut
     // itself notes in the directory that the recovery point went back with it.
     [[nodiscard]] TruncationPlan begin_truncation(base::Offset target);
@@ -414,8 +418,22 @@ public:
     // D. Faults: io.
     [[nodiscard]] base::Result<RetentionVerdict, Fault> judge(const RetentionPlan& plan,
                                                               std::int64_t now_ms) const;
-    // L. Take the segments that end at or below `keep_from` out; never the active one.
+    // L. Take the segments that end at or below `keep_from` out; never the active one, and none
+    // while a swap is out.
     [[nodiscard]] Dropped drop_segments(base::Offset keep_from);
+
+    // ---- Compaction (cleaning.h). At most one cleaning at a time.
+    // L. What lies below is clean.
+    base::Offset cleaned_to() const noexcept { return cleaned_to_; }
+    // L. Sealed, synced segments of which the high watermark and the last stable offset let go.
+    [[nodiscard]] CleaningPlan cleaning_plan(base::Offset high_watermark) const;
+    // L. False when what the piece replaces is not all there any more.
+    [[nodiscard]] bool begin_swap(const CleanedPiece& piece);
+    // L. If `succeeded` the new segment is in the log, and the result's files may be removed.
+    [[nodiscard]] Dropped finish_swap(CleanedPiece piece, bool succeeded);
+    // L. A cleaning has come to its end.
+    void cleaned(base::Offset end);
+    Disk& disk() const noexcept { return disk_; }
 
     // ---- The end of its life.
     // D, with nobody else left: write out everything, cut files to size, snapshot, sync.
@@ -449,6 +467,7 @@ private:
     base::Offset end_;
     base::Offset reserved_end_;
     base::Offset recovery_point_;
+    base::Offset cleaned_to_;
     std::uint64_t size_bytes_ = 0;
     std::uint64_t unflushed_bytes_ = 0;
 
@@ -462,6 +481,7 @@ private:
     bool writing_ = false;
     bool flushing_ = false;
     bool truncating_ = false;
+    bool swapping_ = false;
     bool failed_ = false;
 };
 

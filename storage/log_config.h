@@ -19,7 +19,10 @@ struct LogConfig {
     bool compacts = false;  // cleanup.policy has "compact".
     std::int64_t retention_ms = 604'800'000;  // -1: never.
     std::int64_t retention_bytes = -1;        // -1: any size.
+    std::int64_t min_compaction_lag_ms = 0;
     std::int64_t max_compaction_lag_ms = never_ms;
+    double min_cleanable_dirty_ratio = 0.5;
+    std::int64_t delete_retention_ms = 86'400'000;
     std::int64_t file_delete_delay_ms = 60'000;
 
     std::int64_t flush_messages = never_ms;  // flush.messages: the answer waits for a sync.

@@ -139,6 +139,7 @@ LoadedLog LogDirectory::load_one(const Found& found, const LogConfig& config, st
                           .config = config,
                           .recovery_point = offset_in(recovery_point_file, found.at),
                           .log_start_offset = offset_in(log_start_file, found.at),
+                          .cleaned_to = offset_in(cleaner_file, found.at),
                           .was_clean = was_clean_,
                           .now_ms = now_ms,
                           .seed = seed ^ std::hash<TopicPartition>()(found.at)},
@@ -288,7 +289,7 @@ Result<void, Fault> LogDirectory::checkpoint(const char* file, const Offsets& of
         checkpoint.offsets = std::move(all);
         return {};
     }
-    base::ensure(false, "a checkpoint is one of three files");
+    base::ensure(false, "a checkpoint is one of four files");
     return {};
 }
 

@@ -100,8 +100,8 @@ public:
     [[nodiscard]] base::Result<void, Fault> set_topic_id(const base::TopicPartition& at,
                                                          const base::Uuid& id);
 
-    // Write a checkpoint; `file` is one of recovery_point_file, high_watermark_file and
-    // log_start_file. Partitions that are not listed are forgotten in it, but those that
+    // Write a checkpoint; `file` is one of recovery_point_file, high_watermark_file,
+    // log_start_file and cleaner_file. Partitions that are not listed are forgotten in it, but those that
     // load() left alone or could not load.
     [[nodiscard]] base::Result<void, Fault> checkpoint(const char* file, const Offsets& offsets);
 
@@ -120,7 +120,7 @@ private:
     LogDirectory(Disk& disk, FileCache& files, std::filesystem::path path)
         : disk_(disk), files_(files), path_(std::move(path)) {}
 
-    // The three checkpoints and what was last read from them or written to them.
+    // The checkpoints and what was last read from them or written to them.
     struct Checkpoint {
         const char* file;
         Offsets offsets;
@@ -146,9 +146,9 @@ private:
     std::vector<std::string> unknown_;
     std::vector<std::string> notes_;
     mutable std::mutex mutex_;  // Guards what follows; held while a checkpoint is written.
-    std::array<Checkpoint, 3> checkpoints_{Checkpoint{recovery_point_file, {}},
-                                           Checkpoint{high_watermark_file, {}},
-                                           Checkpoint{log_start_file, {}}};
+    std::array<Checkpoint, 4> checkpoints_{
+        Checkpoint{recovery_point_file, {}}, Checkpoint{high_watermark_file, {}},
+        Checkpoint{log_start_file, {}}, Checkpoint{cleaner_file, {}}};
     std::set<base::TopicPartition> not_loaded_;
 };
 

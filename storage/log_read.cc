@@ -17,11 +17,11 @@ using base::Unexpected;
 namespace {
 
 Unexpected<Fault> busy(const SegmentView& view) {
-    return Unexpected(Fault(
-        FaultKind::busy, view.segment->path(".log").string() + " was truncated while it was read"));
+    return Unexpected(Fault(FaultKind::busy, view.segment->path(".log").string() +
+                                                 " was truncated or compacted while it was read"));
 }
 
-// What goes wrong in a file that is being truncated is no fault of its own.
+// What goes wrong in a file that is being truncated or replaced is no fault of its own.
 template <class T>
 Result<T, Fault> unless_truncated(const SegmentView& view, Result<T, Fault> result) {
     if (!view.still_holds()) return busy(view);
@@ -118,7 +118,8 @@ SegmentView Log::view(std::size_t index) const {
             .times_on_disk = segment->tails.times_on_disk,
             .aborted_on_disk = segment->tails.aborted_on_disk,
             .largest = segment->largest,
-            .generation = segment->generation()};
+            .generation = segment->generation(),
+            .names = segment->names()};
 }
 
 Result<ReadPlan, Fault> Log::locate(Offset from, const ReadLimits& limits) const {
@@ -365,6 +366,7 @@ Result<RetentionVerdict, Fault> Log::judge(const RetentionPlan& plan, std::int64
     const auto take_while = [&](const char* why, const auto& goes) -> Result<void, Fault> {
         for (; gone < candidates.size(); ++gone) {
             const Result<bool, Fault> answer = goes(candidates[gone]);
+            if (!candidates[gone].still_holds()) return busy(candidates[gone]);
             if (!answer) return Unexpected(answer.error());
             if (!*answer) return {};
             bytes -= std::min(bytes, candidates[gone].bytes);

@@ -5,6 +5,7 @@
 #include "storage/lookup.h"
 #include "storage/names.h"
 #include "storage/producer_snapshot.h"
+#include "storage/segment_files.h"
 
 #include <algorithm>
 #include <array>
@@ -24,8 +25,6 @@ namespace {
 
 constexpr std::uint64_t index_bytes_max = std::uint64_t{1} << 31;
 constexpr std::uint64_t snapshot_bytes_max = std::uint64_t{1} << 31;
-
-const std::array<std::string_view, 3> index_suffixes{".index", ".timeindex", ".txnindex"};
 
 class Recovery {
 public:
@@ -103,7 +102,8 @@ SegmentView Recovery::view(std::size_t index) const {
             .times_on_disk = segment->tails.times_on_disk,
             .aborted_on_disk = segment->tails.aborted_on_disk,
             .largest = segment->largest,
-            .generation = segment->generation()};
+            .generation = segment->generation(),
+            .names = segment->names()};
 }
 
 Result<void, Fault> Recovery::remove(const path& name) {

@@ -21,7 +21,25 @@ Segment::Segment(FileCache& files, std::shared_ptr<Place> place, Offset base)
 }
 
 std::filesystem::path Segment::path(std::string_view suffix) const {
-    return place_->path() / file_name(base_, suffix);
+    return place_->path() / (file_name(base_, suffix) + extra_suffix());
+}
+
+std::string Segment::extra_suffix() const {
+    const std::lock_guard lock(mutex_);
+    return extra_suffix_;
+}
+
+base::Result<void, Fault> Segment::rename_files(
+    std::string suffix, const std::function<base::Result<void, Fault>()>& rename) {
+    names_.fetch_add(1, std::memory_order_acq_rel);
+    const auto done = rename();
+    if (done) {
+        log_.renamed(file_name(base_, ".log") + suffix);
+        const std::lock_guard lock(mutex_);
+        extra_suffix_ = std::move(suffix);
+    }
+    names_.fetch_add(1, std::memory_order_acq_rel);
+    return done;
 }
 
 bool Segment::is_checked(std::uint64_t from, std::uint64_t to) const {

@@ -17,6 +17,7 @@
 #include "storage/index.h"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -30,8 +31,15 @@ public:
     base::Offset base() const noexcept { return base_; }
     CachedFile& log_file() const noexcept { return log_; }
 
-    // The path of one of its files: ".index" and so on.
+    // The path of one of its files: ".index" and so on, as they are called now.
     std::filesystem::path path(std::string_view suffix) const;
+
+    // Its files get names with one more suffix, "" for the plain ones. `rename` does it on the
+    // disk. Who looked for a file meanwhile sees by names() that it may have been another one.
+    [[nodiscard]] base::Result<void, Fault> rename_files(
+        std::string suffix, const std::function<base::Result<void, Fault>()>& rename);
+    std::string extra_suffix() const;
+    std::uint32_t names() const noexcept { return names_.load(std::memory_order_acquire); }
 
     // Raised by each truncation: a slice that was made before it is void.
     std::uint32_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
@@ -85,11 +93,13 @@ private:
     std::shared_ptr<Place> place_;
     mutable CachedFile log_;
     std::atomic<std::uint32_t> generation_ = 0;
+    std::atomic<std::uint32_t> names_ = 0;  // How often they changed, twice: before and after.
     mutable std::mutex mutex_;  // Guards what follows; a leaf.
     mutable std::uint64_t own_from_ = 0;
     mutable std::uint64_t checked_from_ = 0;
     mutable std::uint64_t checked_to_ = 0;
     mutable Learnt learnt_;
+    std::string extra_suffix_;
 };
 
 // A segment as it stood when a plan was made.
@@ -103,8 +113,12 @@ struct SegmentView {
     std::uint32_t aborted_on_disk = 0;
     TimeEntry largest;                  // Of the active one.
     std::uint32_t generation = 0;
+    std::uint32_t names = 0;
 
-    bool still_holds() const noexcept { return segment->generation() == generation; }
+    // Neither truncated nor renamed since.
+    bool still_holds() const noexcept {
+        return segment->generation() == generation && segment->names() == names;
+    }
 };
 
 }  // namespace storage

@@ -105,6 +105,7 @@ Result<void, std::string> Cluster::load() {
     logs.wall_ms = settings_.wall_ms;
     logs.monotonic_ms = settings_.monotonic_ms;
     logs.on_last_failed = settings_.on_fatal;
+    logs.cleaner = [this] { return cleaner_settings(*image()->config); };
     std::uint64_t seed = 0;
     settings_.random(std::as_writable_bytes(std::span(&seed, 1)));
     logs.seed = seed;

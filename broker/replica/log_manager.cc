@@ -20,6 +20,18 @@ std::string name_of(const base::TopicPartition& at) {
 
 }  // namespace
 
+LogCleaner::Settings cleaner_settings(const BrokerConfig& broker) {
+    LogCleaner::Settings settings;
+    settings.enabled = broker.log_cleaner_enable;
+    settings.threads = static_cast<std::size_t>(broker.log_cleaner_threads);
+    settings.map_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(broker.log_cleaner_dedupe_buffer_size, 0));
+    settings.map_load = broker.log_cleaner_io_buffer_load_factor;
+    settings.buffer_bytes = static_cast<std::size_t>(broker.log_cleaner_io_buffer_size);
+    settings.bytes_per_second = broker.log_cleaner_io_max_bytes_per_second;
+    settings.backoff_ms = broker.log_cleaner_backoff_ms;
+    return settings;
+}
+
 storage::LogConfig log_config(const TopicConfig& topic, std::int64_t producer_id_expiration_ms) {
     storage::LogConfig config;
     config.segment_bytes = topic.segment_bytes;
@@ -31,7 +43,10 @@ storage::LogConfig log_config(const TopicConfig& topic, std::int64_t producer_id
     config.compacts = topic.is_compacted();
     config.retention_ms = topic.retention_ms;
     config.retention_bytes = topic.retention_bytes;
+    config.min_compaction_lag_ms = topic.min_compaction_lag_ms;
     config.max_compaction_lag_ms = topic.max_compaction_lag_ms;
+    config.min_cleanable_dirty_ratio = topic.min_cleanable_dirty_ratio;
+    config.delete_retention_ms = topic.delete_retention_ms;
     config.file_delete_delay_ms = topic.file_delete_delay_ms;
     config.flush_messages = topic.flush_messages;
     config.flush_ms = topic.flush_ms;
@@ -48,6 +63,7 @@ LogManager::~LogManager() {
         stopping_ = true;
     }
     changed_.notify_all();
+    cleaner_.reset();
     if (keeper_.joinable()) keeper_.join();
 }
 
@@ -263,6 +279,40 @@ void LogManager::start_keeper() {
         ::pthread_setname_np(::pthread_self(), "log-keeper");
         keep();
     });
+    start_cleaner();
+}
+
+void LogManager::start_cleaner() {
+    LogCleaner::Ports ports;
+    ports.settings = settings_.cleaner;
+    ports.wall_ms = settings_.wall_ms;
+    ports.monotonic_ms = settings_.monotonic_ms;
+    ports.partitions = [this] { return compacted_partitions(); };
+    ports.replaced = [this](Partition& partition, storage::Dropped dropped) { doom(partition, std::move(dropped)); };
+    ports.cleaned = [this](Partition&) {
+        for (auto& held : held_) checkpoint_round(*held, storage::cleaner_file);
+    };
+    cleaner_ = std::make_unique<LogCleaner>(std::move(ports));
+    cleaner_->start();
+}
+
+std::vector<std::shared_ptr<Partition>> LogManager::compacted_partitions() const {
+    std::vector<std::shared_ptr<Partition>> all;
+    for (const auto& held : held_) {
+        for (auto& partition : partitions_of(*held)) {
+            if (partition->look([](const storage::Log& log) { return log.config().compacts; })) {
+                all.push_back(std::move(partition));
+            }
+        }
+    }
+    return all;
+}
+
+void LogManager::doom(const Partition& partition, storage::Dropped dropped) {
+    const auto delay = partition.look([](const storage::Log& log) { return log.config().file_delete_delay_ms; });
+    const std::lock_guard lock(mutex_);
+    doomed_.push_back({std::move(dropped), settings_.monotonic_ms() + delay});
+    changed_.notify_all();
 }
 
 void LogManager::keep() {
@@ -297,7 +347,7 @@ void LogManager::keep() {
             log_start_due = now + settings_.log_start_checkpoint_ms;
         }
         if (now >= retention_due) {
-            retention_round(now);
+            retention_round();
             retention_due = now + settings_.retention_check_ms;
         }
         remove_doomed(now, false);
@@ -338,6 +388,8 @@ storage::Offsets LogManager::positions_of(const Held& held, const char* file) co
             offsets.emplace(partition->id(), at.recovery_point);
         } else if (file == storage::high_watermark_file) {
             offsets.emplace(partition->id(), at.high_watermark);
+        } else if (file == storage::cleaner_file) {
+            if (at.is_compacted) offsets.emplace(partition->id(), at.cleaned_to);
         } else if (at.log_start_is_above_segment) {
             offsets.emplace(partition->id(), at.log_start);
         }
@@ -348,7 +400,9 @@ storage::Offsets LogManager::positions_of(const Held& held, const char* file) co
 void LogManager::checkpoint_round(Held& held, const char* file) {
     if (held.offline || !held.was_read) return;
     auto offsets = positions_of(held, file);
-    auto& last = file == storage::high_watermark_file ? held.last_high_watermarks : held.last_log_starts;
+    auto& last = file == storage::high_watermark_file ? held.last_high_watermarks
+                 : file == storage::cleaner_file      ? held.last_cleaned
+                                                      : held.last_log_starts;
     if (file != storage::recovery_point_file) {
         if (offsets == last) return;
         last = offsets;
@@ -363,16 +417,13 @@ void LogManager::write_checkpoint(Held& held, const char* file, const storage::O
     if (written.error().kind != FaultKind::no_space) fail_directory(held, written.error().detail);
 }
 
-void LogManager::retention_round(std::int64_t now_ms) {
+void LogManager::retention_round() {
     for (auto& held : held_) {
         if (held->offline) continue;
         for (const auto& partition : partitions_of(*held)) {
             partition->expire_producers(settings_.wall_ms());
             auto dropped = partition->apply_retention(settings_.wall_ms());
-            if (dropped.empty()) continue;
-            const auto delay = partition->look([](const storage::Log& log) { return log.config().file_delete_delay_ms; });
-            const std::lock_guard lock(mutex_);
-            doomed_.push_back({std::move(dropped), now_ms + delay});
+            if (!dropped.empty()) doom(*partition, std::move(dropped));
         }
         // What retention dropped must not come back as the start of a log after a crash.
         checkpoint_round(*held, storage::log_start_file);
@@ -398,6 +449,7 @@ void LogManager::stop(std::int64_t broker_epoch) {
         stopping_ = true;
     }
     changed_.notify_all();
+    if (cleaner_) cleaner_->stop();
     if (keeper_.joinable()) keeper_.join();
     remove_doomed(0, true);
     for (auto& held : held_) {

@@ -4,6 +4,7 @@
 //     load      opens all logs, in parallel
 //     keeper    one thread: flushes what is dirty, drops what retention lets go, writes the
 //               checkpoints, removes deleted files
+//     cleaner   its own threads: compaction
 //     stop      closes every log; a directory whose logs all closed is marked clean
 //
 // A directory whose disk fails goes offline with all its partitions; when the last one does,
@@ -13,6 +14,7 @@
 // as it says. Blocking work is the keeper's or the caller's.
 #pragma once
 
+#include "broker/replica/log_cleaner.h"
 #include "broker/replica/partition.h"
 #include "storage/flusher.h"
 #include "storage/log_directory.h"
@@ -42,6 +44,7 @@ public:
         std::function<std::int64_t()> monotonic_ms;
         std::uint64_t seed = 0;
         std::function<void(std::string)> on_last_failed;
+        std::function<LogCleaner::Settings()> cleaner;  // In force now; any thread.
     };
 
     struct Directory {
@@ -107,6 +110,7 @@ private:
         std::unordered_map<storage::Flusher::LogId, std::shared_ptr<Partition>> partitions;
         storage::Offsets last_high_watermarks;
         storage::Offsets last_log_starts;
+        storage::Offsets last_cleaned;
         bool was_read = false;  // Its logs are loaded: checkpoints may be written.
     };
 
@@ -122,10 +126,13 @@ private:
     void name_topic(Held& held, const base::TopicPartition& at, const base::Uuid& id);
     void keep();
     void flush_round(Held& held, std::int64_t now_ms);
-    void retention_round(std::int64_t now_ms);
+    void retention_round();
     void checkpoint_round(Held& held, const char* file);
     void write_checkpoint(Held& held, const char* file, const storage::Offsets& offsets);
+    void doom(const Partition& partition, storage::Dropped dropped);
     void remove_doomed(std::int64_t now_ms, bool all);
+    void start_cleaner();
+    std::vector<std::shared_ptr<Partition>> compacted_partitions() const;
     void fail_directory(Held& held, const std::string& detail);
     std::vector<std::shared_ptr<Partition>> partitions_of(const Held& held) const;
     storage::Offsets positions_of(const Held& held, const char* file) const;
@@ -143,10 +150,13 @@ private:
     bool stopping_ = false;
     std::condition_variable changed_;
     std::thread keeper_;
+    std::unique_ptr<LogCleaner> cleaner_;
 };
 
-// The storage settings that a topic's configuration comes to.
+// The settings that a configuration comes to.
+class BrokerConfig;
 class TopicConfig;
+LogCleaner::Settings cleaner_settings(const BrokerConfig& broker);
 storage::LogConfig log_config(const TopicConfig& topic, std::int64_t producer_id_expiration_ms);
 
 }  // namespace broker

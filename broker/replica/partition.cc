@@ -290,7 +290,17 @@ void Partition::go_offline() {
     for (const auto& waiter : woken) waiter->wake();
 }
 
+// Compaction changes the names of files under a reader: then the plan is made again.
 PartitionRead Partition::read(const ReadRequest& request) const {
+    constexpr int tries = 3;
+    bool again = true;
+    PartitionRead answer;
+    for (int i = 0; i < tries && again; ++i) answer = read_once(request, again);
+    return answer;
+}
+
+PartitionRead Partition::read_once(const ReadRequest& request, bool& again) const {
+    again = false;
     PartitionRead answer;
     answer.positions = hidden;
     std::optional<storage::ReadPlan> plan;
@@ -339,7 +349,8 @@ PartitionRead Partition::read(const ReadRequest& request) const {
     }
     answer.would_block = data.error().kind == FaultKind::would_block;
     if (answer.would_block) return answer;
-    base::log_error("storage", data.error().detail);
+    again = data.error().kind == FaultKind::busy;
+    if (!again) base::log_error("storage", data.error().detail);
     answer.error = code_of(data.error());
     answer.positions = hidden;
     return answer;
@@ -465,13 +476,17 @@ std::filesystem::path Partition::directory() const {
 Partition::CheckpointPositions Partition::checkpoint_positions() const {
     const std::lock_guard lock(mutex_);
     return {log_->recovery_point(), high_watermark_, log_->log_start_offset(),
-            log_->log_start_offset() > log_->first_base()};
+            log_->log_start_offset() > log_->first_base(), log_->cleaned_to(),
+            log_->config().compacts};
 }
 
 Result<void, storage::Fault> Partition::retire(storage::LogDirectory& directory,
                                                const base::Uuid& unique) {
-    const std::lock_guard lock(
-        mutex_);  // Nobody uses it any more; the log moves with its directory.
+    // A compaction works with names in the directory.
+    stops_cleaning_.store(true, std::memory_order_release);
+    const std::lock_guard idle(cleaning_);
+    // Nobody uses it any more; the log moves with its directory.
+    const std::lock_guard lock(mutex_);
     return directory.retire(id_, log_.get(), unique);
 }
 
@@ -484,7 +499,7 @@ storage::Dropped Partition::apply_retention(std::int64_t now_ms) {
     }
     const auto verdict = log_->judge(*plan, now_ms);
     if (!verdict) {
-        fail_disk(verdict.error());
+        if (verdict.error().kind != FaultKind::busy) fail_disk(verdict.error());
         return {};
     }
     if (verdict->segments == 0) return {};
@@ -530,6 +545,28 @@ storage::Dropped Partition::apply_retention(std::int64_t now_ms) {
 void Partition::expire_producers(std::int64_t now_ms) {
     const std::lock_guard lock(mutex_);
     log_->expire_producers(now_ms);
+}
+
+Result<storage::CleaningOutlook, storage::Fault> Partition::cleaning_outlook(std::int64_t now_ms) const {
+    std::optional<storage::CleaningPlan> plan;
+    {
+        const std::lock_guard lock(mutex_);
+        if (state_ == State::offline || !log_->config().compacts) return storage::CleaningOutlook();
+        plan = log_->cleaning_plan(high_watermark_);
+    }
+    return storage::Cleaning::look(*plan, now_ms);
+}
+
+Result<storage::CleaningReport, storage::Fault> Partition::compact(
+    const storage::CleaningSettings& settings, storage::CleaningHooks hooks, std::int64_t now_ms) {
+    const std::lock_guard alone(cleaning_);
+    hooks.stops = [this, others = std::move(hooks.stops)] {
+        return stops_cleaning_.load(std::memory_order_acquire) || others();
+    };
+    const Offset bound = look([&](const storage::Log&) { return high_watermark_; });
+    auto report = storage::clean(*log_, mutex_, bound, settings, hooks, now_ms);
+    if (!report && report.error().kind == FaultKind::io) fail_disk(report.error());
+    return report;
 }
 
 bool Partition::close() {

@@ -26,11 +26,13 @@
 #include "protocol/base/result.h"
 #include "protocol/base/types.h"
 #include "protocol/schema/error_code.h"
+#include "storage/cleaning.h"
 #include "storage/log.h"
 #include "storage/log_directory.h"
 
 #include <boost/asio/thread_pool.hpp>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -178,6 +180,8 @@ public:
         base::Offset high_watermark;
         base::Offset log_start;
         bool log_start_is_above_segment;  // Only then it has to be written down.
+        base::Offset cleaned_to;
+        bool is_compacted;
     };
     CheckpointPositions checkpoint_positions() const;
 
@@ -191,6 +195,14 @@ public:
     // Drop segments by retention. Files are renamed; remove them with the result later.
     storage::Dropped apply_retention(std::int64_t now_ms);
     void expire_producers(std::int64_t now_ms);
+
+    // How much compaction would find to do. Nothing is dirty where cleanup.policy has no compact.
+    [[nodiscard]] base::Result<storage::CleaningOutlook, storage::Fault> cleaning_outlook(
+        std::int64_t now_ms) const;
+    // Compact. At most one at a time; retire() ends it. An io fault has taken the log offline when
+    // this returns it. Other faults: those of storage::clean.
+    [[nodiscard]] base::Result<storage::CleaningReport, storage::Fault> compact(
+        const storage::CleaningSettings& settings, storage::CleaningHooks hooks, std::int64_t now_ms);
 
     // Write everything out and end. Requires resign() before. The log is clean if true.
     bool close();
@@ -227,12 +239,15 @@ private:
     std::vector<std::shared_ptr<FetchWaiter>> move_high_watermark();
     void fail_disk(const storage::Fault& fault);
     Positions positions_locked() const noexcept;
+    PartitionRead read_once(const ReadRequest& request, bool& again) const;
 
     const base::TopicPartition id_;
     const base::Uuid topic_id_;
     boost::asio::thread_pool& disk_;
     const Hooks hooks_;
 
+    std::mutex cleaning_;  // Held while the log is compacted; mutex_ is taken under it.
+    std::atomic<bool> stops_cleaning_{false};
     mutable std::mutex mutex_;
     std::unique_ptr<storage::Log> log_;
     State state_ = State::none;

@@ -74,13 +74,8 @@ def fill(bootstrap, new_groups):
     fill_plain(bootstrap)
     if new_groups:
         commit_as_member(bootstrap, "new-protocol", 5, **{"group.protocol": "consumer"})
-    create(bootstrap, {
-        "transactions": (2, {}),
-        "compacted": (1, {"cleanup.policy": "compact", "segment.bytes": str(SEGMENT_BYTES), "min.cleanable.dirty.ratio": "0.01"}),
-    })
-    left_open = transactions(bootstrap)
-    compacted(bootstrap)
-    return left_open
+    create(bootstrap, {"transactions": (2, {})})
+    return transactions(bootstrap)
 
 
 def fill_plain(bootstrap):
@@ -92,6 +87,7 @@ def fill_plain(bootstrap):
         "configured": (3, CONFIGURED),
         "append-time": (1, {"message.timestamp.type": "LogAppendTime"}),
         "gone": (2, {}),
+        "compacted": (1, {"cleanup.policy": "compact", "segment.bytes": str(SEGMENT_BYTES), "min.cleanable.dirty.ratio": "0.01"}),
     })
     for codec in CODECS:
         client = producer(bootstrap, **{"compression.type": codec, "batch.num.messages": 20})
@@ -112,6 +108,7 @@ def fill_plain(bootstrap):
         client.delete_topics(["gone"])["gone"].result(60)
     wait_until(lambda: "gone" not in topics_of(bootstrap), "the topic gone is still there")
     commit_as_member(bootstrap, "readers", 12)
+    compacted(bootstrap)
 
 
 def transactions(bootstrap):

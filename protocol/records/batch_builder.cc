@@ -53,7 +53,7 @@ std::byte* BatchBuilder::begin(base::Offset offset, std::int64_t timestamp,
     base::ensure(offset.value() > last_offset_, "the offsets of a batch go up");
     const auto delta = offset - settings_.base_offset;
     base::ensure(delta <= std::int64_t{int32_max}, "a batch takes at most 2^31 offsets");
-    if (count_ == 0) base_timestamp_ = timestamp;
+    if (count_ == 0) base_timestamp_ = settings_.delete_horizon.value_or(timestamp);
     const auto timestamp_delta = static_cast<std::int64_t>(
         static_cast<std::uint64_t>(timestamp) - static_cast<std::uint64_t>(base_timestamp_));
     const auto offset_delta = static_cast<std::int32_t>(delta);
@@ -146,6 +146,7 @@ void BatchBuilder::finish(Deflater& deflater, std::vector<std::byte>& out) {
     if (settings_.append_time) attributes |= log_append_time_bit;
     if (settings_.transactional) attributes |= transactional_bit;
     if (settings_.control) attributes |= control_bit;
+    if (settings_.delete_horizon && count_ > 0) attributes |= delete_horizon_bit;
     const auto base_offset = settings_.base_offset.value();
     const auto last_delta = std::max<std::int64_t>(last_offset_ - base_offset, 0);
 

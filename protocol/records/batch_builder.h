@@ -25,6 +25,8 @@ struct BatchSettings {
     std::int32_t base_sequence = no_sequence;
     bool transactional = false;
     bool control = false;
+    // ms: when the cleaner may drop tombstones and markers. Stands in the place of base_timestamp.
+    std::optional<std::int64_t> delete_horizon = std::nullopt;
 };
 
 // What append() takes. Everything is copied.

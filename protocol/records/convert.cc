@@ -2,6 +2,7 @@
 
 #include "protocol/base/ensure.h"
 #include "protocol/records/batch_format.h"
+#include "protocol/records/message_writer.h"
 #include "protocol/wire/big_endian.h"
 
 #include <algorithm>
@@ -12,7 +13,6 @@ namespace records {
 namespace {
 
 constexpr std::size_t batch_bytes_max = std::numeric_limits<std::int32_t>::max();
-constexpr std::int8_t append_time_attribute = 0x08;
 
 // What a message takes beside key and value, and what it can grow by as a record.
 constexpr std::size_t record_growth_max = 21;
@@ -32,55 +32,6 @@ ConvertFault convert_fault(RecordFault fault) noexcept {
 std::size_t content_bytes(const Record& record) noexcept {
     return (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
 }
-
-// Writes the messages that a batch or wrapper becomes: plain ones, or one wrapper around them.
-class MessageWriter {
-public:
-    MessageWriter(std::int8_t magic, Codec codec, std::optional<std::int64_t> append_time,
-                  ConvertScratch& scratch, std::vector<std::byte>& out)
-        : magic_(magic), codec_(codec), append_time_(append_time), scratch_(scratch), out_(out) {
-        if (magic_ == 1 && append_time_) attributes_ = append_time_attribute;
-        if (wraps()) scratch_.buffer.clear();
-    }
-
-    void add(const Record& record) {
-        if (count_ == 0) first_ = record.offset;
-        last_ = record.offset;
-        max_timestamp_ = std::max(max_timestamp_, record.timestamp);
-        ++count_;
-        // Inside a wrapper of format 1 offsets count from its first message.
-        const auto offset =
-            wraps() && magic_ == 1 ? base::Offset(record.offset - first_) : record.offset;
-        append_message(wraps() ? scratch_.buffer : out_, magic_, offset, attributes_,
-                       record.timestamp, record.key, record.value);
-    }
-
-    void finish() {
-        if (!wraps() || count_ == 0) return;
-        std::vector<std::byte> value;
-        scratch_.deflater.deflate(codec_, scratch_.buffer, value, std::nullopt,
-                                  magic_ == 0 ? Lz4Header::legacy : Lz4Header::correct);
-        const auto attributes = static_cast<std::int8_t>(attributes_ | static_cast<int>(codec_));
-        append_message(out_, magic_, last_, attributes, append_time_.value_or(max_timestamp_),
-                       std::nullopt, value);
-    }
-
-    std::int64_t count() const noexcept { return count_; }
-
-private:
-    bool wraps() const noexcept { return codec_ != Codec::none; }
-
-    std::int8_t magic_;
-    Codec codec_;
-    std::int8_t attributes_ = 0;
-    std::optional<std::int64_t> append_time_;
-    ConvertScratch& scratch_;
-    std::vector<std::byte>& out_;
-    base::Offset first_;
-    base::Offset last_;
-    std::int64_t max_timestamp_ = no_timestamp;
-    std::int64_t count_ = 0;
-};
 
 using Count = base::Result<std::int64_t, ConvertFault>;
 

@@ -64,14 +64,20 @@ public:
     // What a machine finds when it is switched on again.
     void lose_power() {
         std::map<std::string, Node> names = durable_;
-        // Some of the names that were not synced made it all the same.
+        // Some of the names that were not synced made it all the same. A rename is one change: the
+        // new name comes with the loss of the old one, or neither does.
         for (const auto& [name, node] : live_) {
             const auto was = durable_.find(name);
             if (was != durable_.end() && was->second.data == node.data) continue;
-            if (coin() && names.contains(parent_of(name))) names[name] = node;
+            if (!coin() || !names.contains(parent_of(name))) continue;
+            names[name] = node;
+            if (!node.data) continue;
+            std::erase_if(names, [&](const auto& one) {
+                return one.second.data == node.data && one.first != name && !live_has(one.first, node);
+            });
         }
         for (const auto& [name, node] : durable_) {
-            if (!live_.contains(name) && coin()) names.erase(name);
+            if (!live_.contains(name) && !is_renamed(node) && coin()) names.erase(name);
         }
         std::erase_if(names, [&](const auto& one) { return !has_parents(names, one.first); });
         std::set<Data*> seen;
@@ -118,6 +124,12 @@ public:
             made.live_[name] = made.durable_[name] = Node{data};
         }
         return made;
+    }
+
+    // The names and bytes of another disk, with this one's luck.
+    void take_over(SimulatedDisk other) {
+        live_ = std::move(other.live_);
+        durable_ = std::move(other.durable_);
     }
 
     // ---- Disk
@@ -178,7 +190,7 @@ public:
         const auto found = live_.find(name.string());
         if (found == live_.end()) return missing(name);
         const auto& data = found->second.data;
-        return storage::FileFacts{data ? data->now.size() : 0, 0};
+        return storage::FileFacts{data ? data->now.size() : 0, data ? data->modified_ms : 0};
     }
     Result<void> sync_directory(const Path& name) override {
         if (auto done = change("fsync", name); !done) return done;
@@ -203,6 +215,7 @@ private:
     struct Data {
         std::vector<std::byte> now;
         std::vector<std::byte> durable;
+        std::int64_t modified_ms = 0;
     };
     struct Node {
         std::shared_ptr<Data> data;  // Null: a directory.
@@ -252,6 +265,11 @@ private:
             return {};
         }
         Result<std::uint64_t> size() const override { return data_->now.size(); }
+        Result<void> set_modified(std::int64_t ms) override {
+            if (auto done = disk_.change("futimens", name_); !done) return done;
+            data_->modified_ms = ms;
+            return {};
+        }
         bool is_in_memory(std::uint64_t, std::uint64_t) const override { return is_warm(); }
         void load(std::uint64_t, std::uint64_t, std::uint64_t) const override {
             disk_.warm_.insert(data_.get());
@@ -277,6 +295,15 @@ private:
         return true;
     }
     bool coin() { return random_() % 2 == 0; }
+    bool live_has(const std::string& name, const Node& node) const {
+        const auto found = live_.find(name);
+        return found != live_.end() && found->second.data == node.data;
+    }
+    bool is_renamed(const Node& node) const {
+        return node.data && std::ranges::any_of(live_, [&](const auto& one) {
+            return one.second.data == node.data;
+        });
+    }
 
     static base::Unexpected<storage::Fault> missing(const Path& name) {
         return base::Unexpected(
