@@ -128,7 +128,7 @@ std::shared_ptr<Partition> LogManager::adopt(Held& held, const base::TopicPartit
     if (const auto unflushed = log->unflushed_bytes(); unflushed > 0) {
         held.flusher.dirtied(number, unflushed, settings_.monotonic_ms(), log->config().flush_ms);
     }
-    auto partition = std::make_shared<Partition>(at, topic_id, std::move(log), disk_, std::move(hooks));
+    auto partition = std::make_shared<Partition>(at, topic_id, std::move(log), disk_, held.pace, std::move(hooks));
     held.partitions.emplace(number, partition);
     return partition;
 }

@@ -112,6 +112,7 @@ private:
         storage::Offsets last_log_starts;
         storage::Offsets last_cleaned;
         bool was_read = false;  // Its logs are loaded: checkpoints may be written.
+        WritePace pace;
     };
 
     struct Doomed {

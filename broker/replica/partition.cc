@@ -62,10 +62,12 @@ ErrorCode code_of(const storage::Fault& fault) noexcept {
 }  // namespace
 
 Partition::Partition(base::TopicPartition id, base::Uuid topic_id,
-                     std::unique_ptr<storage::Log> log, asio::thread_pool& disk, Hooks hooks)
+                     std::unique_ptr<storage::Log> log, asio::thread_pool& disk, WritePace& pace,
+                     Hooks hooks)
     : id_(std::move(id)),
       topic_id_(topic_id),
       disk_(disk),
+      pace_(pace),
       hooks_(std::move(hooks)),
       log_(std::move(log)),
       high_watermark_(log_->log_start_offset()),
@@ -135,6 +137,8 @@ Result<Appended, AppendError> Partition::append(const storage::AppendRequest& re
     }
     if (ready) {
         done(ErrorCode::none);
+    } else if (pace_.is_wary(WritePace::Clock::now())) {
+        asio::post(disk_, [self = shared_from_this(), now_ms] { self->write_queued(now_ms); });
     } else {
         write_queued(now_ms);
     }
@@ -151,7 +155,9 @@ void Partition::write_queued(std::int64_t now_ms) {
         }
         if (!group) return;
         const auto bytes = static_cast<std::int64_t>(group->bytes());
+        const auto began = WritePace::Clock::now();
         const auto written = log_->write(*group);
+        pace_.wrote(began, WritePace::Clock::now());
 
         std::vector<Told> told;
         std::vector<std::shared_ptr<FetchWaiter>> woken;

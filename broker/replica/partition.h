@@ -1,6 +1,7 @@
 // Partition: this broker's copy of one topic partition, and its role in it.
 //
-//     append (any network thread)                     whoever finds no writer is the writer
+//     append (any network thread)                     whoever finds no writer is the writer, or a
+//                                                     job of the disk pool while the disk is slow
 //       lock: role? reserve offsets, queue, wait        lock: take the queue; unlock
 //       unlock                                          one write, outside the lock
 //       write_queued() ------------------------------>  lock: end offset, high watermark,
@@ -23,6 +24,7 @@
 #pragma once
 
 #include "broker/replica/fetch_waiter.h"
+#include "broker/replica/write_pace.h"
 #include "protocol/base/result.h"
 #include "protocol/base/types.h"
 #include "protocol/schema/error_code.h"
@@ -104,8 +106,9 @@ public:
         std::function<void(std::uint64_t bytes, std::int64_t flush_ms)> dirtied;
     };
 
+    // `pace` is its directory's, and outlives the partition.
     Partition(base::TopicPartition id, base::Uuid topic_id, std::unique_ptr<storage::Log> log,
-              boost::asio::thread_pool& disk, Hooks hooks);
+              boost::asio::thread_pool& disk, WritePace& pace, Hooks hooks);
 
     const base::TopicPartition& id() const noexcept { return id_; }
     const base::Uuid& topic_id() const noexcept { return topic_id_; }
@@ -244,6 +247,7 @@ private:
     const base::TopicPartition id_;
     const base::Uuid topic_id_;
     boost::asio::thread_pool& disk_;
+    WritePace& pace_;
     const Hooks hooks_;
 
     std::mutex cleaning_;  // Held while the log is compacted; mutex_ is taken under it.

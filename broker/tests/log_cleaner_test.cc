@@ -45,7 +45,7 @@ struct Fixture {
         (*log)->finish_flush(std::move(*plan), true);
         auto partition = std::make_shared<Partition>(
             base::TopicPartition{topic, base::PartitionIndex(0)}, base::Uuid{}, std::move(*log),
-            disk,
+            disk, pace,
             Partition::Hooks{.disk_failed = [](const std::string&) {},
                              .dirtied = [](std::uint64_t, std::int64_t) {}});
         partition->become_leader(base::LeaderEpoch(1));
@@ -82,6 +82,7 @@ struct Fixture {
     test::Scratch scratch;
     storage::FileCache files{storage::real_disk(), 100};
     boost::asio::thread_pool disk{1};
+    broker::WritePace pace;
     std::vector<std::shared_ptr<Partition>> partitions;
     broker::LogCleaner::Settings settings{.backoff_ms = 1};
     std::mutex mutex;

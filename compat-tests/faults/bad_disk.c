@@ -1,7 +1,8 @@
-/* bad_disk: a disk whose syncs fail on command, for LD_PRELOAD.
+/* bad_disk: a disk that fails or stalls on command, for LD_PRELOAD.
  *
- * While the file that BAD_DISK names exists, fsync and fdatasync of a file whose path contains its content fail
- * with EIO, once for each such content; as the kernel does, they succeed again afterwards. */
+ * BAD_DISK is a folder. What stands in its file `sync` is part of the paths whose next fsync or fdatasync fails
+ * with EIO: once, and as the kernel does, they succeed again afterwards. While it has a file `write`, writes to
+ * paths with such a part do not return. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,22 +12,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char done[PATH_MAX];
 
-static int fails(int fd)
+/* Whether the file behind fd is one that a command speaks of; its words are left in `wanted`. */
+static int is_meant(int fd, const char *command, char *wanted, size_t room)
 {
-    const char *command = getenv("BAD_DISK");
-    char wanted[PATH_MAX] = "", link[64], path[PATH_MAX] = "";
-    int file = command ? open(command, O_RDONLY | O_CLOEXEC) : -1;
+    char link[PATH_MAX], path[PATH_MAX] = "";
+    const char *folder = getenv("BAD_DISK");
+    snprintf(link, sizeof link, "%s/%s", folder ? folder : "", command);
+    int file = open(link, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return 0;
-    ssize_t size = read(file, wanted, sizeof wanted - 1);
+    ssize_t size = read(file, wanted, room - 1);
     close(file);
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    if (size <= 0 || readlink(link, path, sizeof path - 1) <= 0 || !strstr(path, wanted))
+    if (size <= 0 || readlink(link, path, sizeof path - 1) <= 0)
+        return 0;
+    wanted[size] = 0;
+    return strstr(path, wanted) != NULL;
+}
+
+static int fails(int fd)
+{
+    char wanted[PATH_MAX];
+    if (!is_meant(fd, "sync", wanted, sizeof wanted))
         return 0;
     pthread_mutex_lock(&lock);
     int is_first = strcmp(done, wanted) != 0;
@@ -35,6 +48,16 @@ static int fails(int fd)
     if (is_first)
         errno = EIO;
     return is_first;
+}
+
+ssize_t pwritev64(int fd, const struct iovec *pieces, int count, off64_t at)
+{
+    ssize_t (*next)(int, const struct iovec *, int, off64_t) =
+        (ssize_t (*)(int, const struct iovec *, int, off64_t))dlsym(RTLD_NEXT, "pwritev64");
+    char wanted[PATH_MAX];
+    while (is_meant(fd, "write", wanted, sizeof wanted))
+        usleep(1000);
+    return next(fd, pieces, count, at);
 }
 
 int fsync(int fd)

@@ -2,7 +2,7 @@
 
 F5   the last segment or an index is cut at some length: what was before is served, the broker starts
 F7   a sync fails: its log directory goes offline, nothing is tried again and promised (stops.py)
-F8   the broker stands still for a while (stops.py)
+F8   the broker stands still for a while, or one of its writes does (stops.py)
 F9   a network that delays, splits, stalls and cuts: idempotent producers lose and double nothing
 F10  a wall clock that jumps by days: sessions and retention do not care
 F11  members of a group that join, leave, crash and come back: no partition twice, offsets never back
@@ -402,6 +402,7 @@ def failed_sync(*_):
 
 
 def standstill(_, rng):
+    stops.slow_writes(checks, produce_numbers, read_numbers, wait_until)
     stops.standstill(checks, 200 if LONG else 3, rng, wait_until)
 
 

@@ -14,18 +14,38 @@ from harness import brokers, history, wire, workload
 STORAGE_ERROR = 56
 
 
-@contextlib.contextmanager
-def bad_disk():
-    """(environment for a broker, function that makes the next sync of a path with such a part fail)."""
-    source = pathlib.Path(__file__).parent / "bad_disk.c"
-    with tempfile.TemporaryDirectory(prefix="milena-bad-disk-") as folder:
-        library, command = pathlib.Path(folder, "bad_disk.so"), pathlib.Path(folder, "command")
-        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+class BadDisk:
+    """A disk that fails or stalls on command, for the broker that is started with its environment."""
 
-        def fail_next_sync_of(part):
-            (command.parent / "next").write_text(part)
-            os.rename(command.parent / "next", command)
-        yield {"LD_PRELOAD": str(library), "BAD_DISK": str(command)}, fail_next_sync_of
+    def __enter__(self):
+        source = pathlib.Path(__file__).parent / "bad_disk.c"
+        self.folder = tempfile.TemporaryDirectory(prefix="milena-bad-disk-")
+        library = pathlib.Path(self.folder.name, "bad_disk.so")
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+        self.environment = {"LD_PRELOAD": str(library), "BAD_DISK": self.folder.name}
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+    def command(self, name, part):
+        new = pathlib.Path(self.folder.name, "new")
+        new.write_text(part)
+        os.rename(new, pathlib.Path(self.folder.name, name))
+
+    def fail_next_sync_of(self, part):
+        self.command("sync", part)
+
+    def heal(self):
+        os.unlink(pathlib.Path(self.folder.name, "sync"))
+
+    @contextlib.contextmanager
+    def writes_wait(self, part):
+        self.command("write", part)
+        try:
+            yield
+        finally:
+            os.unlink(pathlib.Path(self.folder.name, "write"))
 
 
 def list_offsets(port, topic, partition):
@@ -39,16 +59,17 @@ def list_offsets(port, topic, partition):
 
 def failed_sync_of_the_last_directory(checks, produce_numbers, read_numbers, wait_until):
     """Nothing that a sync did not keep can be promised: the process ends, and says why."""
-    with bad_disk() as (environment, fail_next_sync_of), brokers.Milena({}, environment) as broker:
+    with BadDisk() as disk, brokers.Milena({}, disk.environment) as broker:
         workload.create_topic(broker.bootstrap, "eio", 1)
         produce_numbers(broker.bootstrap, "eio", range(100))
-        fail_next_sync_of("/eio-0/")
+        disk.fail_next_sync_of("/eio-0/")
         with contextlib.suppress(KafkaException):
             produce_numbers(broker.bootstrap, "eio", range(100, 101), **{"message.timeout.ms": 5000})
         checks.that(wait_until(lambda: not broker.alive(), 60), "F7: a broker whose only log directory fails a sync ends")
         checks.that(broker.process.child.returncode not in (0, None), "F7: with an exit code that says so")
         said = broker.log.read_text()
         checks.that("Input/output error" in said and str(broker.data) in said, "F7: and names the error and the place", said[-400:])
+        disk.heal()
         broker.start()
         read = read_numbers(broker.bootstrap, "eio")
         checks.equal(read[:100], [(number, number) for number in range(100)], "F7: what was acknowledged is there again")
@@ -56,7 +77,7 @@ def failed_sync_of_the_last_directory(checks, produce_numbers, read_numbers, wai
 
 def failed_sync_of_one_directory(checks, produce_numbers, read_numbers, wait_until):
     """Its partitions go offline, all others stay."""
-    with bad_disk() as (environment, fail_next_sync_of), brokers.Milena({}, environment) as broker:
+    with BadDisk() as disk, brokers.Milena({}, disk.environment) as broker:
         broker.stop()
         other = broker.folder / "data2"
         broker.settings["log.dirs"] = f"{broker.data},{other}"
@@ -67,7 +88,7 @@ def failed_sync_of_one_directory(checks, produce_numbers, read_numbers, wait_unt
         checks.that(failing and staying, "F7: partitions are spread over two log directories", f"{failing} {staying}")
         for partition in range(4):
             produce_numbers(broker.bootstrap, "two", range(100), partition)
-        fail_next_sync_of(str(other))
+        disk.fail_next_sync_of(str(other))
         produce_numbers(broker.bootstrap, "two", range(100, 101), failing[0])
         gone = wait_until(lambda: all(list_offsets(broker.port, "two", each)[0] == STORAGE_ERROR for each in failing), 60)
         checks.that(gone, "F7: the partitions of a directory that fails a sync go offline, with KAFKA_STORAGE_ERROR")
@@ -75,10 +96,39 @@ def failed_sync_of_one_directory(checks, produce_numbers, read_numbers, wait_unt
             offsets = produce_numbers(broker.bootstrap, "two", range(100, 200), partition)
             checks.equal(offsets, list(range(100, 200)), f"F7: partition {partition} of the other directory goes on")
         broker.stop()
+        disk.heal()
         broker.start()
         ends = [list_offsets(broker.port, "two", partition) for partition in range(4)]
         lost = [partition for partition, (error, end) in enumerate(ends) if error or end < (200 if partition in staying else 100)]
         checks.equal(lost, [], "F7: after a restart everything acknowledged is there")
+
+
+def slow_writes(checks, produce_numbers, read_numbers, wait_until):
+    """One partition's disk does not come back: all others are served, by the one thread there is."""
+    with BadDisk() as disk, brokers.Milena({"milena.io.threads": "1"}, disk.environment) as broker:
+        for topic in ("stuck", "free"):
+            workload.create_topic(broker.bootstrap, topic, 1)
+            produce_numbers(broker.bootstrap, topic, range(10))
+        numbers = workload.Numbers()
+        writers = [workload.Writer(broker.bootstrap, "stuck", 1, f"writer-{at}", numbers, {"linger.ms": 0}) for at in range(2)]
+        for writer in writers:
+            writer.start()
+        with disk.writes_wait("/stuck-0/"):     # The first one makes its thread wait, and is remembered.
+            writers[0].allow(1)
+            wait_until(lambda: writers[0].in_flight, 5)
+            threading.Event().wait(0.1)
+        checks.that(writers[0].wait_for_acknowledged(1), "F8: a write that was stuck is acknowledged when it is done")
+        with disk.writes_wait("/stuck-0/"):
+            writers[1].allow(1)
+            wait_until(lambda: writers[1].in_flight, 5)
+            offsets = produce_numbers(broker.bootstrap, "free", range(10, 50))
+            checks.equal(offsets, list(range(10, 50)), "F8: while a write is stuck, other partitions are written")
+            checks.equal(len(read_numbers(broker.bootstrap, "free")), 50, "F8: and read")
+            checks.equal(writers[1].acknowledged, 0, "F8: and what is stuck is not acknowledged")
+        checks.that(writers[1].wait_for_acknowledged(1), "F8: it is when its disk comes back")
+        for writer in writers:
+            writer.stop()
+        checks.equal(len(read_numbers(broker.bootstrap, "stuck")), 12, "F8: and everything is there, once")
 
 
 def standstill(checks, rounds, rng, wait_until):
