@@ -1,4 +1,5 @@
 #include "broker/tools/zk_quota.h"
+#include "broker/tools/zk_reader.h"
 #include "broker/tools/zk_text.h"
 
 #include <doctest/doctest.h>
@@ -73,4 +74,22 @@ TEST_CASE("a quota comes back as it was written, by old shells and new") {
     CHECK(ZkQuota(hard).text() == hard);
     CHECK(ZkQuota(hard).get("countHardLimit") == 9);
     CHECK(ZkQuota("junk,count=x,=").text() == "count=-1,bytes=-1");
+}
+
+TEST_CASE("members of an old group share partitions without gap or overlap, the first ones more") {
+    using Share = std::pair<std::size_t, std::size_t>;
+    CHECK(share_of(5, 2, 0) == Share(0, 3));
+    CHECK(share_of(5, 2, 1) == Share(3, 2));
+    CHECK(share_of(1, 3, 2) == Share(1, 0));
+    for (std::size_t count = 0; count < 20; ++count) {
+        for (std::size_t members = 1; members < 8; ++members) {
+            std::size_t next = 0;
+            for (std::size_t at = 0; at < members; ++at) {
+                const auto [from, size] = share_of(count, members, at);
+                CHECK(from == next);
+                next += size;
+            }
+            CHECK(next == count);
+        }
+    }
 }

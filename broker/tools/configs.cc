@@ -1,5 +1,7 @@
 // milena configs: kafka-configs.sh. Configurations of topics and brokers.
 
+#include "broker/tools/configs.h"
+
 #include "broker/tools/admin.h"
 #include "broker/tools/commands.h"
 
@@ -19,6 +21,8 @@ struct Entity {
 void declare(Options& options) {
     add_cluster_options(options);
     options.value("bootstrap-controller", "host:port", "Accepted: any broker passes a request on.");
+    options.value("zookeeper", "host:port",
+                  "Instead of brokers, the ZooKeeper; as in Kafka to 3.9.");
     options.flag("alter", "Change configurations.");
     options.flag("describe", "Show configurations.");
     options.value("entity-type", "type", "topics or brokers.");
@@ -71,7 +75,8 @@ Entity entity_of(const Options& options) {
     return entity;
 }
 
-// "k1=v1,k2=[a,b],k3=v3"
+}  // namespace
+
 std::vector<ConfigChange> parse_added(std::string_view text) {
     std::vector<ConfigChange> changes;
     while (!text.empty()) {
@@ -98,6 +103,8 @@ std::vector<ConfigChange> parse_added(std::string_view text) {
     }
     return changes;
 }
+
+namespace {
 
 std::string_view source_name(ConfigSource source, ResourceType type) {
     switch (source) {
@@ -231,9 +238,10 @@ int run_configs(const Words& words) {
         if (options.has("alter") == options.has("describe")) {
             throw UsageError("Command must include exactly one action: --describe, --alter");
         }
-        options.required("bootstrap-server");
-        Cluster cluster(settings_of(options, "milena-configs"));
         try {
+            if (options.has("zookeeper")) return run_zk_configs(options);
+            options.required("bootstrap-server");
+            Cluster cluster(settings_of(options, "milena-configs"));
             return options.has("alter") ? alter(cluster, options) : describe(cluster, options);
         } catch (const ToolError& error) {
             if (error.kind().empty()) throw;

@@ -6,6 +6,7 @@
 #include "broker/tools/progress.h"
 #include "broker/tools/reader.h"
 #include "broker/tools/record_printer.h"
+#include "broker/tools/zk_reader.h"
 
 #include <cerrno>
 #include <iostream>
@@ -48,6 +49,10 @@ void declare(Options& options) {
     options.flag("skip-message-on-error", "Accepted: printing a record cannot fail.");
     options.flag("enable-systest-events", "Accepted.");
     options.flag("new-consumer", "Accepted, of old scripts.");
+    options.value(
+        "zookeeper", "host:port",
+        "Read as the consumer of Kafka 0.8 to 1.x does: a group and its offsets in ZooKeeper.");
+    options.flag("delete-consumer-offsets", "With --zookeeper: forget the group's offsets first.");
 }
 
 ClientProperties consumer_properties(const Options& options) {
@@ -167,6 +172,38 @@ bool write_out(std::string& text) {
     return true;
 }
 
+// Where records come from: the consumer of today, or that of ZooKeeper.
+struct Source {
+    std::function<ClientResult<std::size_t>(Deadline, const Fetcher::Take&)> poll;
+    std::function<ClientResult<void>()> close;
+};
+
+Source source_of(const Options& options, const ClientProperties& properties) {
+    auto settings = reader_settings(options, properties);
+    if (const auto zookeeper = options.get("zookeeper")) {
+        if (settings.partition) throw UsageError("--partition does not go with --zookeeper");
+        ZkReader::Settings old{.zookeeper = *zookeeper,
+                               .group = group_of(options, properties),
+                               .forgets_offsets = options.has("delete-consumer-offsets"),
+                               .reader = std::move(settings)};
+        const auto reader = std::make_shared<ZkReader>(std::move(old));
+        return {[reader](Deadline deadline, const Fetcher::Take& take) {
+                    return reader->poll(deadline, take);
+                },
+                [reader]() -> ClientResult<void> {
+                    reader->close();
+                    return {};
+                }};
+    }
+    const auto reader = std::make_shared<TopicReader>(
+        client_settings(options.required("bootstrap-server"), properties, "console-consumer"),
+        std::move(settings));
+    return {[reader](Deadline deadline, const Fetcher::Take& take) {
+                return reader->poll(deadline, take);
+            },
+            [reader] { return reader->close(); }};
+}
+
 int consume(const Options& options) {
     constexpr std::size_t output_bytes = std::size_t{1} << 20;
     const auto properties = consumer_properties(options);
@@ -185,10 +222,7 @@ int consume(const Options& options) {
     const auto printer = RecordPrinter::make(shown);
     if (!printer) throw ToolError(printer.error());
 
-    auto settings = reader_settings(options, properties);
-    TopicReader reader(
-        client_settings(options.required("bootstrap-server"), properties, "console-consumer"),
-        std::move(settings));
+    const Source reader = source_of(options, properties);
     const auto most = options.integer_or("max-messages", -1);
     const auto timeout = options.integer_or("timeout-ms", -1);
     const auto patience = std::chrono::milliseconds(timeout < 0 ? 3'600'000 : timeout);
@@ -243,7 +277,7 @@ int run_console_consumer(const Words& words) {
         "This tool helps to read data from Kafka topics and outputs it to standard output.");
     declare(options);
     return run_tool(options, words, [&] {
-        options.required("bootstrap-server");
+        if (!options.has("zookeeper")) options.required("bootstrap-server");
         return consume(options);
     });
 }

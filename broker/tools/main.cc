@@ -26,6 +26,8 @@ constexpr Command commands[] = {
     {"console-producer", broker::run_console_producer, "lines of standard input to a topic"},
     {"consumer-groups", broker::run_consumer_groups,
      "consumer groups: list, describe, reset offsets, delete"},
+    {"consumer-offset-checker", broker::run_consumer_offset_checker,
+     "how far consumers with offsets in ZooKeeper have come"},
     {"consumer-perf-test", broker::run_consumer_perf_test, "how fast records are read"},
     {"delete-records", broker::run_delete_records, "delete records of partitions up to an offset"},
     {"dump-log", broker::run_dump_log, "what segment files hold, without a broker"},
@@ -33,7 +35,11 @@ constexpr Command commands[] = {
     {"export", broker::run_export, "FILE.properties --zookeeper: tell Apache Kafka's ZooKeeper of the topics here"},
     {"import", broker::run_import, "FILE.properties: take over log directories of Apache Kafka"},
     {"log-dirs", broker::run_log_dirs, "sizes of partitions in the brokers' log directories"},
+    {"preferred-replica-election", broker::run_preferred_replica_election,
+     "leadership back to preferred replicas, through ZooKeeper"},
     {"producer-perf-test", broker::run_producer_perf_test, "how fast records are written"},
+    {"reassign-partitions", broker::run_reassign_partitions,
+     "partitions to other brokers, through ZooKeeper"},
     {"server", broker::run_server, "FILE.properties: a broker in the foreground"},
     {"topics", broker::run_topics, "create, list, describe, alter and delete topics"},
     {"zk-cli", broker::run_zk_cli, "the shell of ZooKeeper"},
@@ -45,7 +51,7 @@ void print_help(std::ostream& out) {
            "--version\n\n";
     for (const auto& command : commands) {
         std::string name = command.name;
-        name.resize(22, ' ');
+        name.resize(28, ' ');
         out << "  " << name << command.purpose << "\n";
     }
     out << "\nThe tools also go by their stock names: scripts/kafka-topics.sh is milena topics.\n";

@@ -1,5 +1,7 @@
 // milena topics: kafka-topics.sh.
 
+#include "broker/tools/topics.h"
+
 #include "broker/tools/admin.h"
 #include "broker/tools/commands.h"
 #include "protocol/schema/api/create_partitions.h"
@@ -34,6 +36,9 @@ void declare(Options& options) {
     options.value("replication-factor", "n", "Replicas of each partition.");
     options.value("replica-assignment", "0:1,1:2", "Brokers of each partition, by hand.");
     options.value("config", "name=value", "A configuration of the new topic; may be repeated.");
+    options.value("zookeeper", "host:port",
+                  "Instead of brokers, the ZooKeeper; as in Kafka to 2.8.");
+    options.value("delete-config", "name", "With --zookeeper and --alter: back to the default.");
     options.flag("if-exists", "Do nothing when no such topic is there.");
     options.flag("if-not-exists", "Do nothing when the topic is there.");
     options.flag("under-replicated-partitions", "Only partitions with replicas out of sync.");
@@ -75,7 +80,8 @@ std::vector<TopicView> chosen(Cluster& cluster, const Options& options, bool mus
     return topics;
 }
 
-// "0:1,1:2": the brokers of partition 0, then of partition 1.
+}  // namespace
+
 std::vector<std::vector<base::BrokerId>> parse_assignment(const std::string& text) {
     std::vector<std::vector<base::BrokerId>> partitions;
     for (const auto& part : split(text, ',')) {
@@ -99,6 +105,8 @@ std::vector<std::vector<base::BrokerId>> parse_assignment(const std::string& tex
     }
     return partitions;
 }
+
+namespace {
 
 int create(Cluster& cluster, const Options& options) {
     const auto name = options.required("topic");
@@ -381,7 +389,10 @@ void check(const Options& options) {
             "Command must include exactly one action: --list, --describe, --create, --alter or "
             "--delete");
     }
-    if (!options.has("bootstrap-server")) throw UsageError("--bootstrap-server must be specified");
+    const bool by_zookeeper = options.has("zookeeper");
+    if (options.has("bootstrap-server") == by_zookeeper) {
+        throw UsageError("--bootstrap-server must be specified, or --zookeeper");
+    }
     const auto forbid = [&](const char* name, std::initializer_list<const char*> allowed) {
         const bool is_fine =
             !options.has(name) ||
@@ -394,7 +405,13 @@ void check(const Options& options) {
         throw UsageError("Option \"[" + std::string(name) + "]\" can't be used with option \"[" +
                          action + "]\"");
     };
-    forbid("config", {"create"});
+    if (by_zookeeper) {
+        forbid("config", {"create", "alter"});
+        forbid("delete-config", {"alter"});
+    } else {
+        forbid("config", {"create"});
+        forbid("delete-config", {});
+    }
     forbid("replication-factor", {"create"});
     forbid("replica-assignment", {"create", "alter"});
     forbid("partitions", {"create", "alter"});
@@ -421,8 +438,9 @@ int run_topics(const Words& words) {
         check(options);
         if (options.has("create") || options.has("alter") || options.has("delete"))
             options.required("topic");
-        Cluster cluster(settings_of(options, "milena-topics"));
         try {
+            if (options.has("zookeeper")) return run_zk_topics(options);
+            Cluster cluster(settings_of(options, "milena-topics"));
             if (options.has("create")) return create(cluster, options);
             if (options.has("alter")) return alter(cluster, options);
             if (options.has("delete")) return remove(cluster, options);

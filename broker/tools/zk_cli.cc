@@ -68,7 +68,7 @@ char* next_completion(const char* text, int state) {
 }
 
 char** complete(const char* text, int, int) {
-    rl_attempted_completion_over = 1;  // No names of files.
+    rl_attempted_completion_over = 1;                            // No names of files.
     rl_completion_append_character = *text == '/' ? '\0' : ' ';  // A path may go on.
     return ::rl_completion_matches(text, next_completion);
 }
