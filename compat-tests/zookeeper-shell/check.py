@@ -5,8 +5,10 @@ Both read the same commands from a pipe. `printwatches` stands between them and 
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 
 from harness import brokers, kafka
 from harness.checks import Checks
@@ -188,6 +190,43 @@ def events(ours, server):
     checks.equal(done.returncode, 0, "quit ends with 0")
 
 
+def reconnect(ours, server, restart):
+    """The server is killed under a session: it goes on, its ephemeral stays, and its watches tell what was missed."""
+    child = subprocess.Popen([*ours.words, "-waitforconnection", "-server", server], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ours.environment)
+    seen = []
+    patience = threading.Timer(60, child.kill)      # Ends what waits for a line that does not come.
+    patience.start()
+
+    def say(text):
+        child.stdin.write(text + "\n")
+        child.stdin.flush()
+
+    def hears(wanted):
+        for line in child.stdout:
+            seen.append(line)
+            if wanted in line:
+                return True
+        return False
+
+    say("create -e /alive\ncreate /kept 1\nget -w /kept\naddWatch /alive\nprintwatches")
+    checks.that(hears("printwatches is on"), "a session with an ephemeral and watches", seen)
+    restart()
+    checks.that(hears("state:Disconnected"), "the shell loses its server", seen)
+    checks.that(hears("state:SyncConnected type:None"), "and finds it again", seen)
+    other = ours.run(["-waitforconnection", "-server", server, "get", "-s", "/alive"])
+    checks.that("ephemeralOwner = 0x" in other.stdout, "the ephemeral is there", other.stdout + other.stderr)
+    for command, event in (("set /kept 2", "NodeDataChanged path:/kept"), ("set /alive 2", "NodeDataChanged path:/alive")):
+        ours.run(["-waitforconnection", "-server", server, *command.split()])
+        checks.that(hears(event), f"{command} is told", seen)
+    say("quit")
+    child.stdin.close()
+    checks.equal(child.wait(), 0, "it ends")
+    patience.cancel()
+    gone = ours.run(["-waitforconnection", "-server", server, "get", "/alive"])
+    checks.equal(gone.stderr, "Node does not exist: /alive\n", "and its ephemeral with it")
+
+
 def old_commands(ours, server):
     said = ours.answers(server, ["create /o", "create /o/p", "ls2 /o", "rmr /o", "ls /o"])
     checks.that(said[2].startswith("[p]\ncZxid = 0x"), "ls2 shows children and Stat", said[2])
@@ -199,6 +238,12 @@ def old_commands(ours, server):
                  "an unknown command")
 
 
+def restart_zookeeper(apache):
+    apache.zookeeper.end(signal.SIGKILL, 10)
+    apache.zookeeper = None
+    apache.start_zookeeper()
+
+
 def main():
     home = kafka.home("3.9.1")
     binary = os.environ.get("MILENA_BINARY", str(brokers.ROOT / "build/milena"))
@@ -207,18 +252,20 @@ def main():
                     f"-Dlog4j.configuration=file:{brokers.ROOT}/compat-tests/harness/log4j-tools.properties",
                     "org.apache.zookeeper.ZooKeeperMain"])
     port = brokers.free_port()
-    with brokers.make("milena", {"milena.metadata.port": str(port)}):
+    with brokers.make("milena", {"milena.metadata.port": str(port)}) as broker:
         compare(ours, theirs, f"127.0.0.1:{port}", "our server")
         server = f"127.0.0.1:{port}/ours"
         for each in (events, old_commands):
             checks.run(each.__name__, each, ours, server)
         checks.run("one command", one_shot, ours, theirs, server)
+        checks.run("reconnect", reconnect, ours, server, lambda: (broker.kill(), broker.start()))
     apache = brokers.make("kafka39")
     try:
         apache.start_zookeeper()
         server = f"127.0.0.1:{apache.zookeeper_port}"
         compare(ours, theirs, server, "Apache ZooKeeper")
         checks.run("events", events, ours, server)
+        checks.run("reconnect", reconnect, ours, server, lambda: restart_zookeeper(apache))
     finally:
         apache.__exit__(None, None, None)
     return checks.finish()
