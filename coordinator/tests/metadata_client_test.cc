@@ -367,12 +367,12 @@ TEST_CASE("an idle session is kept alive by pings") {
     Host host(
         [] { return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count(); });
     MetadataClient::Settings settings;
-    settings.session_timeout_ms = 600;
+    settings.session_timeout_ms = 1500;
     Peer idle(host, "", settings);
     REQUIRE(idle.settle() == State::connected);
     Peer witness(host);
     // As long a time-out, and nobody who pings.
-    const auto unheard = host.service->open_session(600);
+    const auto unheard = host.service->open_session(1500);
     REQUIRE(unheard);
     REQUIRE(host.service->submit_and_wait({Create{.path = "/e", .kind = NodeKind::ephemeral}},
                                           ourselves(unheard->id)));
