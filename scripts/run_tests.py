@@ -30,6 +30,9 @@ JOBS = 2
 STEP_SECONDS_MAX = 45 * 60      # The sanitizer build is the longest; what hangs must not take the other results along.
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, \d+ skipped)?$")
 CASES = re.compile(r"\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed")
+# Suites that run no broker, or that look at where the metadata are; the others also run with Apache ZooKeeper.
+WITHOUT_ZOOKEEPER = {"checker", "kafka-directories", "librdkafka", "oracle", "records", "schema", "startup", "upgrade",
+                     "zookeeper", "zookeeper-mode"}
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -128,6 +131,10 @@ def steps(everything):
         yield Step(f"compat-tests/{script.parent.name}",
                    lambda script=script: counting(str(script), environment=long_form), "build",
                    only_with_all=script.parent.name in not_yet())
+        if script.parent.name not in WITHOUT_ZOOKEEPER:
+            yield Step(f"compat-tests/{script.parent.name} on ZooKeeper",
+                       lambda script=script: counting(str(script), environment={"MILENA_TEST_ZOOKEEPER": "1"}), "build",
+                       only_with_all=True)
     for name in ("fuzz", "mutation"):
         yield Step(name, lambda name=name: counting(str(ROOT / "scripts" / name)), only_with_all=True)
 

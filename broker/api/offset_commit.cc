@@ -3,14 +3,16 @@
 // Each partition is judged by itself, and one refusal does not stop the others. What is
 // accepted is written as one batch and answered when it is committed.
 //
-// Version 0 kept offsets in ZooKeeper. Here they go where all others go, so that an old
-// client and a new one of the same group see the same.
+// Version 0 keeps offsets in the metadata tree, beside those that the coordinator keeps, where
+// consumers and monitors of Kafka 0.8 look for them.
 //
 // Rules: facts/kafka.md §4.4.
 
 #include "broker/api/groups.h"
 #include "broker/api/handlers.h"
 #include "broker/api/keep_last.h"
+#include "broker/cluster/run_on.h"
+#include "broker/groups/tree_offsets.h"
 
 namespace broker {
 
@@ -37,6 +39,41 @@ coordinator::CommittedOffset committed(const RequestContext& context,
         made.expire_ms = overflows ? std::numeric_limits<std::int64_t>::max() : expire_ms;
     }
     return made;
+}
+
+// What was not refused before was judged since, in the same order: `next()` says how.
+template <class Next>
+void fill_judged(OffsetCommitResponse& response, Next next) {
+    for (auto& topic : response.topics) {
+        for (auto& each : topic.partitions) {
+            if (each.error_code == ErrorCode::none) each.error_code = next();
+        }
+    }
+}
+
+boost::asio::awaitable<OffsetCommitResponse> commit_to_tree(RequestContext context,
+                                                            coordinator::CommitRequest commit,
+                                                            OffsetCommitResponse response) {
+    const auto bytes_max =
+        static_cast<std::size_t>(context.image()->config->offset_metadata_max_bytes);
+    std::vector<std::pair<base::TopicPartition, base::Offset>> offsets;
+    std::vector<ErrorCode> judged;
+    for (const auto& [at, committed] : commit.offsets) {
+        const bool is_short = committed.metadata.size() <= bytes_max;
+        judged.push_back(is_short ? ErrorCode::none : ErrorCode::offset_metadata_too_large);
+        if (is_short) offsets.emplace_back(at, committed.offset);
+    }
+    auto work = [&] {
+        return store_tree_offsets(context.services.cluster.store(), commit.group_id, offsets);
+    };
+    auto stored = ErrorCode::invalid_group_id;
+    if (may_be_in_tree(commit.group_id)) stored = co_await run_on(context.services.disk, work);
+    auto next = judged.begin();
+    fill_judged(response, [&] {
+        const auto error = *next++;
+        return error == ErrorCode::none ? stored : error;
+    });
+    co_return response;
 }
 
 }  // namespace
@@ -77,18 +114,17 @@ Answer<OffsetCommitResponse> handle(RequestContext& context, OffsetCommitRequest
     response.throttle_time_ms = context.throttle(0);
     if (commit.offsets.empty()) return response;
 
+    if (context.api_version == 0) {
+        return Answer<OffsetCommitResponse>(
+            commit_to_tree(context, std::move(commit), std::move(response)));
+    }
     auto asked = context.services.groups.commit(context.executor, std::move(commit));
     return answer_with<PartitionsReply, OffsetCommitResponse>(
         std::move(asked), [response = std::move(response)](const PartitionsReply& reply) mutable {
-            // The coordinator judged those that were not refused before, in their order.
             auto judged = reply.partitions.begin();
-            for (auto& topic : response.topics) {
-                for (auto& each : topic.partitions) {
-                    if (each.error_code != ErrorCode::none || judged == reply.partitions.end())
-                        continue;
-                    each.error_code = *judged++;
-                }
-            }
+            fill_judged(response, [&] {
+                return judged == reply.partitions.end() ? ErrorCode::none : *judged++;
+            });
             return std::move(response);
         });
 }

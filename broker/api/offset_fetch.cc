@@ -1,12 +1,14 @@
 // OffsetFetch: how far groups have read.
 //
 // A partition that was never committed has the offset -1 and no error; only version 0, which
-// asked ZooKeeper, knows an error for it.
+// asks the metadata tree and not the coordinator, knows an error for it.
 //
 // Rules: facts/kafka.md §4.4.
 
 #include "broker/api/groups.h"
 #include "broker/api/handlers.h"
+#include "broker/cluster/run_on.h"
+#include "broker/groups/tree_offsets.h"
 
 #include <map>
 #include <set>
@@ -20,7 +22,7 @@ using protocol::OffsetFetchResponse;
 
 namespace {
 
-constexpr std::int16_t zookeeper_version = 0;
+constexpr std::int16_t tree_version = 0;
 constexpr std::int16_t top_level_error_since = 2;
 constexpr std::int16_t groups_since = 8;
 
@@ -73,12 +75,6 @@ Found find(const RequestContext& context, std::string_view group_id, const Asked
                 refused(offset.partition, ErrorCode::topic_authorization_failed));
         }
     }
-    if (context.api_version == zookeeper_version) {
-        for (auto& offset : found.offsets) {
-            const bool is_missing = offset.error == ErrorCode::none && offset.offset.value() < 0;
-            if (is_missing) offset.error = ErrorCode::unknown_topic_or_partition;
-        }
-    }
     return found;
 }
 
@@ -117,9 +113,53 @@ Asked asked_for(const std::optional<Topics>& topics) {
     return asked;
 }
 
+// Version 0: what is in the tree.
+Found find_in_tree(const RequestContext& context, const std::string& group_id,
+                   const std::vector<base::TopicPartition>& asked) {
+    Found found;
+    std::vector<base::TopicPartition> wanted;
+    const auto image = context.image();
+    for (const auto& at : asked) {
+        const auto* topic = image->find_topic(at.topic);
+        if (!may_use_group(context, Operation::describe, group_id)) {
+            found.offsets.push_back(refused(at, ErrorCode::group_authorization_failed));
+        } else if (!context.authorise(Operation::describe, ResourceType::topic, at.topic)) {
+            found.offsets.push_back(refused(at, ErrorCode::topic_authorization_failed));
+        } else if (!topic || !topic->find(at.partition) || !may_be_in_tree(group_id)) {
+            found.offsets.push_back(refused(at, ErrorCode::unknown_topic_or_partition));
+        } else {
+            wanted.push_back(at);
+        }
+    }
+    const auto offsets = load_tree_offsets(context.services.cluster.store(), group_id, wanted);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        auto each =
+            refused(wanted[i], offsets ? ErrorCode::unknown_topic_or_partition : offsets.error());
+        if (offsets && (*offsets)[i]) {
+            each.offset = *(*offsets)[i];
+            each.error = ErrorCode::none;
+        }
+        found.offsets.push_back(std::move(each));
+    }
+    return found;
+}
+
+boost::asio::awaitable<OffsetFetchResponse> fetch_from_tree(RequestContext context,
+                                                            OffsetFetchRequest request) {
+    OffsetFetchResponse response;
+    const auto asked = asked_for(request.topics).value_or(std::vector<base::TopicPartition>());
+    auto work = [&] { return find_in_tree(context, request.group_id.str(), asked); };
+    const auto found = co_await run_on(context.services.disk, work);
+    fill_topics(response.topics, found.offsets);
+    co_return response;
+}
+
 }  // namespace
 
 Answer<OffsetFetchResponse> handle(RequestContext& context, OffsetFetchRequest request) {
+    if (context.api_version == tree_version) {
+        return Answer<OffsetFetchResponse>(fetch_from_tree(context, std::move(request)));
+    }
     OffsetFetchResponse response;
     response.throttle_time_ms = context.throttle(0);
     if (context.api_version >= groups_since) {

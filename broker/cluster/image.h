@@ -56,6 +56,7 @@ struct TopicImage {
     std::shared_ptr<const TopicConfig> config;
     bool is_internal = false;
     bool is_held = false;  // Imported, and nobody knows its configuration: nothing of it is deleted.
+    std::int64_t czxid = 0;  // Of its node: one that was deleted and made again has another.
 
     // The settings of its logs.
     storage::LogConfig log_settings(const BrokerConfig& broker) const;

@@ -299,16 +299,10 @@ private:
                 "keys of KRaft are accepted without effect: this process is the broker and keeps "
                 "the cluster's metadata");
         }
-        if (is_set("zookeeper.connect")) {
-            say(Level::note, assignments_.find("zookeeper.connect")->second.where,
-                "zookeeper.connect is accepted without effect: the metadata service runs in this "
-                "process");
-        }
         std::string idle;
         for (const auto& [name, given] : assignments_) {
             const KeyDefinition* key = find_broker_key(name);
-            const bool told = name == "zookeeper.connect" ||
-                              name.starts_with("controller.quorum.") || name == "process.roles";
+            const bool told = name.starts_with("controller.quorum.") || name == "process.roles";
             if (key != nullptr && !key->works && !key->refused && !told)
                 idle += (idle.empty() ? "" : ", ") + name;
         }

@@ -89,13 +89,15 @@ Result<void, std::string> Acceptor::bind(const std::vector<Listener>& listeners,
 }
 
 void Acceptor::start() {
+    accepting_ = true;
     for (auto& socket : sockets_) {
         asio::co_spawn(threads_.first().context(), accept(*socket), asio::detached);
     }
 }
 
 void Acceptor::stop() {
-    if (sockets_.empty()) return;
+    // A start that failed later on has bound them, and no thread runs.
+    if (!accepting_) return;
     std::promise<void> closed;
     asio::post(threads_.first().context(), [&] {
         boost::system::error_code ignored;

@@ -57,6 +57,7 @@ private:
     Services& services_;
     std::vector<Bound> bound_;
     std::vector<std::unique_ptr<Socket>> sockets_;
+    bool accepting_ = false;
     std::uint64_t next_connection_ = 1;
 
     std::mutex mutex_;

@@ -75,6 +75,7 @@ Result<std::unique_ptr<Server>, std::string> Server::start(std::shared_ptr<const
 
 Result<void, std::string> Server::open() {
     if (auto bound = acceptor_.bind(config_->endpoints(), config_->socket_listen_backlog_size); !bound) return bound;
+    cluster_->when_topics_go([this](const std::set<std::string>& topics) { groups_.forget_topics(topics); });
     if (auto registered = cluster_->register_broker(endpoints()); !registered) return registered;
     if (auto served = serve_metadata(); !served) return served;
     groups_.start();
@@ -86,14 +87,14 @@ Result<void, std::string> Server::open() {
 // The metadata tree for ZooKeeper's clients. Whoever reaches it can change the cluster, so it is
 // for this machine only unless told otherwise.
 Result<void, std::string> Server::serve_metadata() {
-    if (config_->milena_metadata_port < 0) return {};
+    if (config_->milena_metadata_port < 0 || !cluster_->metadata()) return {};
     coordinator::MetadataServer::Settings settings;
     settings.hosts = {"127.0.0.1", "::1"};
     const auto& listener = config_->milena_metadata_listener;
     if (listener && !listener->empty()) settings.hosts = {*listener};
     settings.port = static_cast<std::uint16_t>(config_->milena_metadata_port);
     settings.monotonic_ms = monotonic_ms;
-    auto started = coordinator::MetadataServer::start(cluster_->metadata(), std::move(settings));
+    auto started = coordinator::MetadataServer::start(*cluster_->metadata(), std::move(settings));
     if (!started) {
         // Nobody asked for it: a broker beside a ZooKeeper, or beside another broker, starts.
         const bool asked = config_->set_value("milena.metadata.port") || config_->set_value("milena.metadata.listener");

@@ -23,6 +23,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <future>
@@ -119,6 +120,9 @@ public:
     broker::Cluster& cluster() { return *cluster_; }
     broker::Services& services() { return *services_; }
 
+    // How far the brokers' wall clock is ahead.
+    inline static std::atomic<std::int64_t> wall_ahead_ms = 0;
+
     std::size_t fetch_session_bytes = broker::FetchSessions::Settings().bytes_max;  // From the next restart on.
 
 private:
@@ -130,7 +134,7 @@ private:
     static Type<Response> response_type(broker::Answer<Response>);
 
     static std::int64_t wall_ms() {
-        return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+        return wall_ahead_ms + std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
     }
     static std::int64_t monotonic_ms() {
         return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();

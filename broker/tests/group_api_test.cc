@@ -1,3 +1,4 @@
+#include "broker/cluster/metadata_store.h"
 #include "broker/tests/broker_fixture.h"
 
 #include "coordinator/group/group_id.h"
@@ -198,7 +199,7 @@ TEST_SUITE("broker/group apis") {
     TEST_CASE("offsets are fetched in the form of each version") {
         GroupsFixture in;
         CHECK(in.commit("g", 5, 2) == ErrorCode::none);
-        for (std::int16_t version = 0; version <= 9; ++version) {
+        for (std::int16_t version = 1; version <= 9; ++version) {
             CAPTURE(version);
             OffsetFetchRequest request;
             request.group_id = Text("g");
@@ -212,7 +213,6 @@ TEST_SUITE("broker/group apis") {
             asked.partition_indexes = topic.partition_indexes;
             request.require_stable = version >= 7;
             const auto response = in.call(request, version);
-            const auto missing = version == 0 ? ErrorCode::unknown_topic_or_partition : ErrorCode::none;
             const auto look = [&](const auto& partitions) {
                 REQUIRE(partitions.size() == 2);
                 CHECK(partitions[0].committed_offset == base::Offset(5));
@@ -220,7 +220,7 @@ TEST_SUITE("broker/group apis") {
                 CHECK(partitions[0].error_code == ErrorCode::none);
                 CHECK(partitions[1].committed_offset == base::Offset(-1));
                 CHECK(partitions[1].metadata->view() == "");
-                CHECK(partitions[1].error_code == missing);
+                CHECK(partitions[1].error_code == ErrorCode::none);
             };
             if (version >= 8) {
                 look(response.groups.at(0).topics.at(0).partitions);
@@ -234,6 +234,33 @@ TEST_SUITE("broker/group apis") {
         const auto response = in.call(all, 2);
         REQUIRE(response.topics.size() == 1);
         CHECK(response.topics[0].partitions.size() == 1);
+    }
+
+    TEST_CASE("version 0 keeps offsets in the tree, beside those of the coordinator") {
+        GroupsFixture in;
+        CHECK(in.commit("g", 6, 0) == ErrorCode::none);
+        CHECK(in.commit("g", 5, 2) == ErrorCode::none);
+        CHECK(in.commit("g", 7, 0) == ErrorCode::none);
+        CHECK(in.committed("g") == 5);
+        CHECK(in.cluster().store().get("/consumers/g/offsets/t/0").value()->data == "7");
+        OffsetFetchRequest request;
+        request.group_id = Text("g");
+        auto& topic = request.topics.emplace().emplace_back();
+        topic.name = Text("t");
+        topic.partition_indexes = {base::PartitionIndex(0), base::PartitionIndex(1), base::PartitionIndex(9)};
+        const auto response = in.call(request, 0);
+        // What cannot be asked for comes first.
+        const auto& partitions = response.topics.at(0).partitions;
+        REQUIRE(partitions.size() == 3);
+        CHECK(partitions[0].partition_index == base::PartitionIndex(9));
+        CHECK(partitions[0].error_code == ErrorCode::unknown_topic_or_partition);
+        CHECK(partitions[1].committed_offset == base::Offset(7));
+        CHECK(partitions[1].metadata->view() == "");
+        CHECK(partitions[1].error_code == ErrorCode::none);
+        CHECK(partitions[2].committed_offset == base::Offset(-1));
+        CHECK(partitions[2].error_code == ErrorCode::unknown_topic_or_partition);
+        CHECK(in.commit("a/b", 1, 0) == ErrorCode::invalid_group_id);
+        CHECK(in.commit("g", 1, 0, nullptr, "nosuch") == ErrorCode::unknown_topic_or_partition);
     }
 
     TEST_CASE("a commit is judged partition by partition") {

@@ -64,11 +64,10 @@ TEST_CASE("a file of Apache Kafka 3.9 in ZooKeeper mode starts unchanged") {
     CHECK(said(loaded, Level::warning).empty());
     CHECK(said(loaded, Level::note) ==
           std::vector<std::string>{
-              "server.properties:15: note: zookeeper.connect is accepted without effect: the "
-              "metadata service runs in this process",
               "note: accepted without effect: num.io.threads, num.network.threads, "
-              "transaction.state.log.min.isr, "
-              "transaction.state.log.replication.factor, zookeeper.connection.timeout.ms"});
+              "transaction.state.log.min.isr, transaction.state.log.replication.factor"});
+    CHECK(loaded.config->zookeeper_connect == "localhost:2181");
+    CHECK(loaded.config->zookeeper_connection_timeout_ms == 18'000);
     CHECK(loaded.config->broker_id == 0);
     CHECK(loaded.config->data_dirs() == std::vector<std::string>{"/tmp/kafka-logs"});
     CHECK(loaded.config->log_retention_ms == 604'800'000);

@@ -123,13 +123,18 @@ private:
         if (plan.accepted > 0)
             std::cout << plan.accepted
                       << " topics are accepted with the configuration that they have\n";
+        const auto named = config_->value("zookeeper.connect");
+        if (named) {
+            std::cout << "zookeeper.connect is set: take it out, or the broker uses the metadata "
+                         "at " << *named << " and not these\n";
+        }
         if (plan.held == 0) return;
         std::cout << plan.held
                   << " topics have no known configuration: they are served, but nothing of them is "
                      "deleted or "
                      "compacted until milena import with --zookeeper HOST:PORT, which reads it, or "
                      "--accept";
-        if (const auto named = config_->value("zookeeper.connect"))
+        if (named)
             std::cout << " (zookeeper.connect is " << *named << ")";
         std::cout << "\n";
     }

@@ -110,6 +110,42 @@ class Process:
             return None
 
 
+def java(home, heap, *words):
+    """The words that run a class of a Kafka release."""
+    return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{home}/libs/*",
+            f"-Dlog4j.configuration=file:{pathlib.Path(__file__).parent}/log4j.properties", *map(str, words)]
+
+
+class Zookeeper:
+    """An Apache ZooKeeper of one server: the one that comes with a Kafka release."""
+
+    def __init__(self, folder, release="3.9.1", log=None):
+        self.folder = folder
+        self.home = kafka.home(release)
+        self.port = free_port()
+        self.log = log or folder / "zookeeper.log"
+        self.process = None
+
+    def start(self):
+        """Start, or start again on the same port with the same data; nothing if it runs."""
+        if self.process is not None and self.process.child.poll() is None:
+            return
+        properties = self.folder / "zookeeper.properties"
+        properties.write_text(f"dataDir={self.folder}/zookeeper\nclientPort={self.port}\nclientPortAddress=127.0.0.1\n"
+                              "admin.enableServer=false\nmaxClientCnxns=0\n4lw.commands.whitelist=*\n"
+                              "extendedTypesEnabled=true\ntickTime=1000\n")
+        self.process = Process(java(self.home, "128m", "org.apache.zookeeper.server.quorum.QuorumPeerMain", properties),
+                               self.log)
+        self.process.wait_for(re.compile("binding to port"), 60)
+
+    def kill(self):
+        self.process.end(signal.SIGKILL, 10)
+
+    def stop(self):
+        if self.process is not None:
+            self.process.end(signal.SIGTERM, 10)
+
+
 class Broker:
     """What every broker under test can do. Subclasses say how it is started."""
 
@@ -126,6 +162,11 @@ class Broker:
     @property
     def bootstrap(self):
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def metadata(self):
+        """Where ZooKeeper's clients find the broker's nodes; None where they cannot."""
+        return None
 
     @property
     def data(self):
@@ -206,14 +247,36 @@ class Milena(Broker):
         super().__init__(settings, environment)
         self.binary = os.environ.get("MILENA_BINARY", str(ROOT / "build/milena"))
         self.prefix = tuple(prefix)     # words before the command, such as faketime and its argument
+        # With MILENA_TEST_ZOOKEEPER every suite runs with its metadata in an Apache ZooKeeper.
+        self.zookeeper = Zookeeper(self.folder) if os.environ.get("MILENA_TEST_ZOOKEEPER") else None
+
+    @property
+    def metadata(self):
+        if self.zookeeper is not None:
+            return f"127.0.0.1:{self.zookeeper.port}/under/test"
+        port = self.settings.get("milena.metadata.port")
+        return f"127.0.0.1:{port}" if port else None
 
     def start(self):
         self.data.mkdir(exist_ok=True)
+        where = {"milena.metadata.port": "-1"}
+        if self.zookeeper is not None:
+            self.zookeeper.start()
+            where["zookeeper.connect"] = f"127.0.0.1:{self.zookeeper.port}/under/test"
         properties = self.write_properties("server.properties", {
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "log.dirs": self.data,
-            "milena.metadata.port": "-1", **self.settings})
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "log.dirs": self.data, **where, **self.settings})
         self.process = Process([*self.prefix, self.binary, "server", str(properties)], self.log, self.environment)
         self.process.wait_for(SERVING, 30)
+
+    def __exit__(self, *arguments):
+        try:
+            if self.alive():
+                self.resume()
+                self.stop()
+        finally:
+            if self.zookeeper is not None:
+                self.zookeeper.stop()
+            super().__exit__(*arguments)
 
 
 class ApacheKafka39(Broker):
@@ -225,24 +288,19 @@ class ApacheKafka39(Broker):
 
     def __init__(self, settings=None, environment=None):
         super().__init__(settings, environment)
-        self.zookeeper_port = free_port()
-        self.zookeeper = None
         self.home = kafka.home(self.release)
+        self.zookeeper = Zookeeper(self.folder, self.release, self.log)
+        self.zookeeper_port = self.zookeeper.port
+
+    @property
+    def metadata(self):
+        return f"127.0.0.1:{self.zookeeper_port}"
 
     def java(self, heap, *words):
-        return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{self.home}/libs/*",
-                f"-Dlog4j.configuration=file:{pathlib.Path(__file__).parent}/log4j.properties",
-                *map(str, words)]
+        return java(self.home, heap, *words)
 
     def start_zookeeper(self):
-        if self.zookeeper is None:
-            properties = self.write_properties("zookeeper.properties", {
-                "dataDir": self.folder / "zookeeper", "clientPort": self.zookeeper_port,
-                "clientPortAddress": "127.0.0.1", "admin.enableServer": "false", "maxClientCnxns": "0",
-                "4lw.commands.whitelist": "*", "extendedTypesEnabled": "true"})
-            self.zookeeper = Process(self.java("128m", "org.apache.zookeeper.server.quorum.QuorumPeerMain",
-                                               properties), self.log)
-            self.zookeeper.wait_for(re.compile("binding to port"), 60)
+        self.zookeeper.start()
 
     def start(self):
         self.start_zookeeper()
@@ -264,8 +322,7 @@ class ApacheKafka39(Broker):
         if self.alive():
             self.resume()
             self.stop()
-        if self.zookeeper is not None:
-            self.zookeeper.end(signal.SIGTERM, 10)
+        self.zookeeper.stop()
         super().__exit__(*arguments)
 
 

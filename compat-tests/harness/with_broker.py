@@ -1,8 +1,9 @@
 """Run a test program against a fresh broker, and count what it says.
 
-    with_broker.py [--against kafka39] [--set KEY=VALUE]... [--seconds N] -- COMMAND...
+    with_broker.py [--against kafka39] [--metadata] [--set KEY=VALUE]... [--seconds N] -- COMMAND...
 
-The command finds the broker's address in BOOTSTRAP. It prints `ok NAME` and `FAILED NAME: why`
+The command finds the broker's address in BOOTSTRAP and, with --metadata, the address of its
+metadata for ZooKeeper's clients in ZOOKEEPER. It prints `ok NAME` and `FAILED NAME: why`
 lines; afterwards the broker must still be alive, and end cleanly when asked to.
 """
 
@@ -20,12 +21,16 @@ from harness import brokers, checks  # noqa: E402
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--against", default="milena", choices=brokers.KINDS)
+    parser.add_argument("--metadata", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
     seen = checks.Checks()
-    with brokers.make(arguments.against, dict(pair.split("=", 1) for pair in arguments.set)) as broker:
+    settings = dict(pair.split("=", 1) for pair in arguments.set)
+    if arguments.metadata and arguments.against == "milena":
+        settings["milena.metadata.port"] = str(brokers.free_port())
+    with brokers.make(arguments.against, settings) as broker:
         run(arguments.command, broker, arguments.seconds, seen)
         if seen.that(broker.alive(), "the broker is alive", f"exit code {broker.process.child.returncode}"):
             code = broker.stop()
@@ -37,7 +42,7 @@ def main():
 
 
 def run(words, broker, seconds, seen):
-    environment = {**os.environ, "BOOTSTRAP": broker.bootstrap, "PYTHONPATH": str(brokers.ROOT / "compat-tests")}
+    environment = {**os.environ, "BOOTSTRAP": broker.bootstrap, "ZOOKEEPER": broker.metadata or "", "PYTHONPATH": str(brokers.ROOT / "compat-tests")}
     with subprocess.Popen(words, env=environment, text=True, errors="replace", stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
                           preexec_fn=brokers.end_with_parent) as child:

@@ -11,7 +11,8 @@ snappy.uncompress = callbackify(snappy.uncompress);
 const kafka = require('kafka-node');
 const { checks, Waiter, range } = require('../harness/checks.js');
 
-const { BOOTSTRAP } = process.env;
+const old = require(process.env.KAFKA_NODE_2);
+const { BOOTSTRAP, ZOOKEEPER } = process.env;
 const call = (object, method, ...rest) => new Promise((resolve, reject) => {
   object[method](...rest, (error, value) => (error ? reject(error) : resolve(value)));
 });
@@ -105,6 +106,47 @@ async function group() {
   checks.equal(committed[topic], { 0: 75, 1: 75, 2: 75, 3: 75 }, 'committed offsets');
 }
 
+// A group of version 2.6, which meets in ZooKeeper and commits there, beside one that the broker coordinates.
+async function eras() {
+  const topic = 'kafka-node-eras';
+  await create(topic, 4);
+  const waiter = new Waiter();
+  const seen = { old: [], new: [] };
+  const elder = () => {
+    const made = new old.HighLevelConsumer(new old.Client(ZOOKEEPER), [{ topic }],
+      { groupId: 'old', autoCommit: false, fetchMaxWaitMs: 100 });
+    made.on('message', ({ value }) => { seen.old.push(value); waiter.poke(); });
+    made.on('error', (error) => { checks.that(false, 'a member of 2.6 meets no error', error); });
+    return made;
+  };
+  const zookeeper = new old.Client(ZOOKEEPER);
+  await waiter.until(() => zookeeper.zk.client.getState().name === 'SYNC_CONNECTED');
+  const nodes = zookeeper.zk.client;
+  let owners = [];
+  const look = () => nodes.getChildren(`/consumers/old/owners/${topic}`, look, async (error, names) => {
+    if (error) { setTimeout(look, 100); return; }
+    owners = await Promise.all(names.map((name) => call(nodes, 'getData', `/consumers/old/owners/${topic}/${name}`).catch(() => '')));
+    waiter.poke();
+  });
+  const members = [elder(), elder()];
+  const newer = member(topic, 'new', waiter, seen.new);
+  look();
+  checks.that(await waiter.until(() => owners.length === 4 && new Set(owners.map(String)).size === 2),
+    'two members of 2.6 share the partitions', owners.map(String));
+  const sender = await producer({ requireAcks: 1 });
+  await Promise.all(range(0, 4).map((partition) => call(sender, 'send', [{
+    topic, partition, messages: range(0, 200).filter((n) => n % 4 === partition).map(String),
+  }])));
+  await waiter.until(() => seen.old.length >= 200 && seen.new.length >= 200);
+  const sorted = (values) => values.map(Number).sort((a, b) => a - b);
+  checks.equal(sorted(seen.old), range(0, 200), 'the group of 2.6 reads everything once');
+  checks.equal(sorted(seen.new.map(({ value }) => value)), range(0, 200), 'and so does the group of today');
+  await Promise.all(members.map((each) => call(each, 'commit', true)));
+  const offsets = await Promise.all(range(0, 4).map((partition) => call(nodes, 'getData', `/consumers/old/offsets/${topic}/${partition}`)));
+  checks.equal(offsets.map(String), ['50', '50', '50', '50'], 'its offsets are in ZooKeeper');
+  await call(newer, 'close', false);
+}
+
 async function admin() {
   const made = new kafka.Admin(client());
   const topics = (await call(made, 'listTopics'))[1].metadata;
@@ -121,6 +163,7 @@ async function admin() {
   }
   await checks.run('offsets', offsets);
   await checks.run('group', group);
+  await checks.run('eras', eras);
   await checks.run('admin', admin);
   process.exit(0);
 })();

@@ -1,0 +1,108 @@
+#include "broker/cluster/cluster_core.h"
+
+#include "broker/cluster/znodes.h"
+#include "storage/names.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace broker {
+
+using base::Result;
+using base::Unexpected;
+using coordinator::Op;
+using coordinator::OpResult;
+using coordinator::ZkError;
+namespace path = znodes::path;
+
+namespace {
+
+std::size_t bytes_of(const Op& op) {
+    return std::visit(
+        [](const auto& one) {
+            constexpr std::size_t overhead = 128;  // Header, version, ACL.
+            std::size_t bytes = overhead + one.path.size();
+            if constexpr (requires { one.data; }) bytes += one.data ? one.data->size() : 0;
+            // Parents that may have to be made too.
+            if constexpr (requires { one.with_parents; })
+                bytes += one.with_parents ? 2 * (overhead + one.path.size()) : 0;
+            return bytes;
+        },
+        op);
+}
+
+}  // namespace
+
+coordinator::Create persistent(std::string path, coordinator::Data data) {
+    coordinator::Create create;
+    create.path = std::move(path);
+    create.data = std::move(data);
+    create.with_parents = true;
+    return create;
+}
+
+base::Uuid ClusterCore::random_uuid() const {
+    base::Uuid id;
+    do {
+        settings.random(id);
+    } while (storage::uuid_text(id).starts_with('-'));
+    return id;
+}
+
+Result<std::vector<OpResult>, ZkError> commit_in_parts(MetadataStore& store, std::vector<Op> ops) {
+    std::vector<OpResult> results;
+    for (auto first = ops.begin(); first != ops.end();) {
+        std::size_t bytes = bytes_of(*first);
+        auto last = std::next(first);
+        while (last != ops.end() && bytes + bytes_of(*last) <= store.transaction_bytes_max())
+            bytes += bytes_of(*last++);
+        auto done = store.commit({std::make_move_iterator(first), std::make_move_iterator(last)});
+        if (!done) return Unexpected(done.error().error);
+        std::ranges::move(done->results, std::back_inserter(results));
+        first = last;
+    }
+    return results;
+}
+
+Result<std::vector<OpResult>, ZkError> ClusterCore::commit(std::vector<Op> ops) {
+    return commit_in_parts(*store, std::move(ops));
+}
+
+Op ClusterCore::state_op(const std::string& topic, base::PartitionIndex index,
+                         const PartitionImage& partition, bool exists) const {
+    znodes::PartitionState state;
+    state.controller_epoch = controller_epoch;
+    state.leader = partition.leader;
+    state.leader_epoch = partition.leader_epoch;
+    state.isr = partition.isr;
+    if (exists)
+        return coordinator::SetData{path::partition_state(topic, index), znodes::write(state)};
+    return persistent(path::partition_state(topic, index), znodes::write(state));
+}
+
+Result<std::vector<Op>, ZkError> ClusterCore::deletion_of(const std::string& root) {
+    std::vector<std::string> found;
+    for (std::vector<std::string> level{root}; !level.empty();) {
+        const auto children = store->children(level);
+        if (!children) return Unexpected(children.error());
+        std::vector<std::string> next;
+        for (std::size_t i = 0; i < level.size(); ++i) {
+            if (!(*children)[i]) continue;
+            found.push_back(level[i]);
+            for (const auto& name : *(*children)[i]) next.push_back(level[i] + "/" + name);
+        }
+        level = std::move(next);
+    }
+    std::vector<Op> ops;
+    for (auto each = found.rbegin(); each != found.rend(); ++each)
+        ops.push_back(coordinator::Delete{std::move(*each)});
+    return ops;
+}
+
+bool ClusterCore::tree_is_ours() {
+    const auto node = store->get(std::string(path::cluster_id));
+    return node && *node && (*node)->data && znodes::parse_cluster_id(*(*node)->data) == cluster_id;
+}
+
+}  // namespace broker

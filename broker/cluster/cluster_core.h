@@ -1,0 +1,62 @@
+// ClusterCore: what the parts of Cluster share: the store, the logs, the image, and who we are.
+//
+// Threads: members are set while the broker starts; afterwards everything but image() and self()
+// is the controller thread's.
+#pragma once
+
+#include "broker/cluster/cluster_settings.h"
+#include "broker/cluster/current_image.h"
+#include "broker/cluster/metadata_store.h"
+#include "broker/replica/log_manager.h"
+#include "protocol/base/result.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace broker {
+
+// Commit as few transactions as the store allows, in order, until one is refused. The results are
+// those of all ops.
+[[nodiscard]] base::Result<std::vector<coordinator::OpResult>, coordinator::ZkError>
+commit_in_parts(MetadataStore& store, std::vector<coordinator::Op> ops);
+
+class ClusterCore {
+public:
+    explicit ClusterCore(ClusterSettings with) : settings(std::move(with)) {}
+
+    // A topic id. Kafka avoids those that look like flags.
+    base::Uuid random_uuid() const;
+
+    // As commit_in_parts().
+    [[nodiscard]] base::Result<std::vector<coordinator::OpResult>, coordinator::ZkError> commit(
+        std::vector<coordinator::Op> ops);
+
+    // The op that stores a partition's leader and ISR; `exists`: the node is there.
+    coordinator::Op state_op(const std::string& topic, base::PartitionIndex index,
+                             const PartitionImage& partition, bool exists) const;
+
+    // Ops that delete `root` and all below it, deepest first; none when there is none.
+    [[nodiscard]] base::Result<std::vector<coordinator::Op>, coordinator::ZkError> deletion_of(
+        const std::string& root);
+
+    // Whether the tree is still that of this cluster: not one that somebody emptied or exchanged.
+    bool tree_is_ours();
+
+    ImagePointer image() const { return current.get(); }
+
+    const ClusterSettings settings;
+    base::BrokerId self{-1};
+    std::string cluster_id;
+    std::int32_t controller_epoch = 0;
+    std::unique_ptr<LogManager> logs;
+    std::unique_ptr<MetadataStore> store;
+    CurrentImage current;  // Goes before the logs.
+};
+
+// A persistent node whose missing parents are made with it.
+coordinator::Create persistent(std::string path, coordinator::Data data = {});
+
+}  // namespace broker

@@ -1,0 +1,270 @@
+#include "broker/cluster/membership.h"
+
+#include "broker/cluster/opening.h"
+#include "broker/cluster/session_key.h"
+#include "protocol/base/log.h"
+#include "storage/names.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace broker {
+
+using base::BrokerId;
+using base::Result;
+using base::Unexpected;
+using coordinator::NodeView;
+using coordinator::Op;
+namespace path = znodes::path;
+
+namespace {
+
+Unexpected<std::string> unreadable() {
+    return Unexpected<std::string>("the metadata cannot be read");
+}
+
+std::string address_of(const NodeView& node) {
+    const auto broker = node.data ? znodes::parse_broker(*node.data) : std::nullopt;
+    if (!broker || broker->endpoints.empty()) return "an unknown address";
+    return broker->endpoints.front().host + ":" + std::to_string(broker->endpoints.front().port);
+}
+
+}  // namespace
+
+// ---- who we are ---------------------------------------------------------------------------
+
+// The tree knows, or the log directories, or nobody yet.
+Result<void, std::string> Membership::identify() {
+    const auto& stored = core_.logs->identity();
+    if (auto known = store_cluster_id(stored); !known) return known;
+    if (stored && !stored->cluster.empty() && stored->cluster != core_.cluster_id) {
+        return Unexpected("meta.properties in log.dirs names cluster " + stored->cluster +
+                          ", the metadata " + core_.cluster_id +
+                          "; log.dirs, milena.metadata.dir or zookeeper.connect points at another "
+                          "cluster's data");
+    }
+    const auto id = choose_id(stored);
+    if (!id) return Unexpected(id.error());
+    core_.self = *id;
+    storage::Identity identity;
+    identity.broker = core_.self;
+    identity.cluster = core_.cluster_id;
+    return core_.logs->claim(identity);
+}
+
+Result<void, std::string> Membership::store_cluster_id(
+    const std::optional<storage::Identity>& stored) {
+    const std::string where(path::cluster_id);
+    const auto node = core_.store->get(where);
+    if (!node) return unreadable();
+    const auto known =
+        *node && (*node)->data ? znodes::parse_cluster_id(*(*node)->data) : std::nullopt;
+    if (known) {
+        core_.cluster_id = *known;
+        return {};
+    }
+    if (*node)
+        return Unexpected("the metadata have no valid cluster id in " + where +
+                          "; write the one of meta.properties there, or delete the node");
+    if (core_.logs->has_partitions()) return Unexpected(never_imported(*core_.settings.config));
+    const bool has_name = stored && !stored->cluster.empty();
+    core_.cluster_id = has_name ? stored->cluster : storage::uuid_text(core_.random_uuid());
+    const auto made =
+        core_.store->commit({persistent(where, znodes::write_cluster_id(core_.cluster_id))});
+    if (!made)
+        return Unexpected("the cluster id cannot be stored: " +
+                          coordinator::to_string(made.error().error));
+    return {};
+}
+
+Result<BrokerId, std::string> Membership::choose_id(
+    const std::optional<storage::Identity>& stored) {
+    const BrokerConfig& config = *core_.settings.config;
+    const BrokerId wanted(config.broker_id);
+    if (stored && stored->broker) {
+        if (wanted.value() >= 0 && wanted != *stored->broker) {
+            return Unexpected("broker.id is " + std::to_string(wanted.value()) +
+                              ", but meta.properties in log.dirs is of broker " +
+                              std::to_string(stored->broker->value()) +
+                              "; set broker.id to that or use other log.dirs");
+        }
+        return *stored->broker;
+    }
+    if (wanted.value() >= 0) return wanted;
+    // Kafka's way to a generated id: how often /brokers/seqid was written.
+    const auto set =
+        core_.store->commit({coordinator::SetData{std::string(path::broker_sequence), ""}});
+    if (!set) return Unexpected<std::string>("a broker id cannot be generated");
+    return BrokerId(config.reserved_broker_max_id + set->results.front().stat.version);
+}
+
+// ---- how we are known ---------------------------------------------------------------------
+
+Result<Membership::Seen, std::string> Membership::look() {
+    const std::string paths[] = {path::broker(core_.self), std::string(path::controller),
+                                 std::string(path::controller_epoch)};
+    auto nodes = core_.store->get(paths);
+    if (!nodes) return unreadable();
+    return Seen{std::move((*nodes)[0]), std::move((*nodes)[1]), std::move((*nodes)[2])};
+}
+
+bool Membership::is_ours(const std::optional<NodeView>& node) const {
+    return node && node->stat.ephemeral_owner == core_.store->session().id;
+}
+
+// Another session's. A node without an owner is nobody's, and only in the way.
+bool Membership::is_foreign(const std::optional<NodeView>& node) const {
+    return node && node->stat.ephemeral_owner.value() != 0 && !is_ours(node);
+}
+
+Result<void, std::string> Membership::join(std::vector<BrokerEndpoint> endpoints) {
+    const auto config = core_.image()->config;
+    registration_.rack = config->broker_rack;
+    for (const auto& each : endpoints) {
+        registration_.endpoints.push_back({each.listener, each.host, each.port, "PLAINTEXT"});
+    }
+    if (auto alone = refuse_company(); !alone) return alone;
+    const auto seen = wait_for_id();
+    if (!seen) return Unexpected(seen.error());
+    if (auto entered = enter(*seen, true); !entered) return entered;
+    ClusterImage next = *core_.image();
+    next.controller = core_.self;
+    next.brokers = {BrokerImage{core_.self, registration_.rack, std::move(endpoints)}};
+    core_.current.publish(std::move(next));
+    joined_ = true;
+    return {};
+}
+
+// Replicas are not copied between brokers here, so whoever joined another broker would take its
+// controllership and serve what it has not.
+Result<void, std::string> Membership::refuse_company() {
+    const auto ids = core_.store->children(std::string(path::broker_ids));
+    if (!ids) return unreadable();
+    for (const auto& name : *ids) {
+        const std::string where = std::string(path::broker_ids) + "/" + name;
+        if (where == path::broker(core_.self)) continue;
+        const auto node = core_.store->get(where);
+        if (!node) return unreadable();
+        if (!is_foreign(*node) || !(*node)->data || !znodes::parse_broker(*(*node)->data)) continue;
+        return Unexpected(
+            "broker " + name + " at " + address_of(**node) +
+            " is alive in this cluster, and clusters of "
+            "several brokers are not supported; give this broker metadata of its own");
+    }
+    return {};
+}
+
+Result<Membership::Seen, std::string> Membership::wait_for_id() {
+    using namespace std::chrono;
+    const milliseconds patience(core_.settings.config->zookeeper_session_timeout_ms);
+    const auto deadline = steady_clock::now() + patience;
+    for (bool said = false;; said = true) {
+        {
+            const std::lock_guard lock(mutex_);
+            moved_ = false;
+        }
+        auto seen = look();
+        if (!seen || !is_foreign(seen->broker)) return seen;
+        const std::string held = "broker id " + std::to_string(core_.self.value()) +
+                                 " is in use by the broker at " + address_of(*seen->broker);
+        if (!said)
+            base::log_warn("metadata", held + "; waiting up to " +
+                                           std::to_string(patience.count()) + " ms for it to go");
+        std::unique_lock lock(mutex_);
+        if (!wake_.wait_until(lock, deadline, [&] { return moved_; })) {
+            return Unexpected(held +
+                              "; stop that one, or set another broker.id with other log.dirs");
+        }
+    }
+}
+
+void Membership::look_at(const std::string& broker) {
+    const std::string where = std::string(path::broker_ids) + "/" + broker;
+    if (where == path::broker(core_.self)) return;
+    const auto node = core_.store->get(where);
+    if (!node || !*node) return;
+    base::log_warn(
+        "metadata",
+        "something at " + address_of(**node) + " has registered as broker " + broker +
+            "; clusters of several brokers are not supported, and nothing is placed there");
+}
+
+void Membership::look_again() {
+    const std::lock_guard lock(mutex_);
+    moved_ = true;
+    wake_.notify_all();
+}
+
+// Put into the tree what is not there, or not ours; `renew`: the registration in any case, since
+// it may be that of this broker's last run.
+Result<void, std::string> Membership::enter(const Seen& seen, bool renew) {
+    std::vector<Op> ops;
+    const auto replace = [&](std::string at, const std::optional<NodeView>& old, std::string data) {
+        if (old) ops.push_back(coordinator::Delete{at});
+        coordinator::Create create;
+        create.path = std::move(at);
+        create.data = std::move(data);
+        create.kind = coordinator::NodeKind::ephemeral;
+        ops.push_back(std::move(create));
+        return ops.size() - 1;
+    };
+    std::optional<std::size_t> registered;
+    if (renew || !is_ours(seen.broker)) {
+        registration_.timestamp_ms = core_.settings.wall_ms();
+        registered = replace(path::broker(core_.self), seen.broker, znodes::write(registration_));
+    }
+    std::int32_t epoch = core_.controller_epoch;
+    if (renew || !is_ours(seen.controller)) {
+        replace(std::string(path::controller), seen.controller,
+                znodes::write(znodes::Controller{core_.self, core_.settings.wall_ms()}));
+        const auto last = seen.epoch && seen.epoch->data
+                              ? znodes::parse_controller_epoch(*seen.epoch->data)
+                              : std::nullopt;
+        epoch = std::max(epoch, last.value_or(0)) + 1;
+        auto text = znodes::write_controller_epoch(epoch);
+        if (seen.epoch) {
+            ops.push_back(coordinator::SetData{std::string(path::controller_epoch), std::move(text),
+                                               seen.epoch->stat.version});
+        } else {
+            ops.push_back(persistent(std::string(path::controller_epoch), std::move(text)));
+        }
+    }
+    if (ops.empty()) return {};
+    const auto done = core_.store->commit(std::move(ops));
+    if (!done)
+        return Unexpected("the broker cannot be registered: " +
+                          coordinator::to_string(done.error().error));
+    core_.controller_epoch = epoch;
+    if (registered) broker_epoch_ = done->results[*registered].stat.czxid.value();
+    return {};
+}
+
+Result<void, std::string> Membership::keep_session() {
+    return write_session_key(core_.logs->first_directory(), core_.store->session());
+}
+
+void Membership::mend() {
+    if (!joined_) return;
+    const auto seen = look();
+    if (!seen || (is_ours(seen->broker) && is_ours(seen->controller))) return;
+    if (!core_.tree_is_ours()) return;
+    if (is_foreign(seen->broker)) {
+        base::log_warn("metadata", "the broker at " + address_of(*seen->broker) +
+                                       " has taken this broker's id " +
+                                       std::to_string(core_.self.value()));
+        return;
+    }
+    if (is_foreign(seen->controller)) {
+        base::log_warn("metadata", "another session holds " + std::string(path::controller) +
+                                       "; it is taken back when that one ends");
+        return;
+    }
+    if (auto entered = enter(*seen, false); !entered) {
+        base::log_warn("metadata", entered.error());
+        return;
+    }
+    base::log_info("metadata", "Registered anew as broker " + std::to_string(core_.self.value()));
+}
+
+}  // namespace broker
