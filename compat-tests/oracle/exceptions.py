@@ -79,8 +79,6 @@ EXCEPTIONS = [
             "to ask about a producer; Apache Kafka's says that it does not know it", sequence="transactional"),
     Allowed("InitProducerId", "*", ANY, ANY, "not yet: there is no transaction coordinator, and the refusal is final",
             sequence="transactional_id"),
-    Allowed("OffsetCommit", "*.partitions[0].metadata", "", "some text",
-            "the text of version 0 is lost in Apache Kafka's ZooKeeper, and kept here", sequence="in_version_0"),
     Allowed("Metadata", "*.topics[*].error_code", -1, 42,
             "neither name nor id: Apache Kafka fails inside and says unknown error, where it means invalid request"),
     Allowed("DescribeConfigs", "*.configs[zookeeper.connect].*", ANY, ANY,
