@@ -44,6 +44,10 @@ std::optional<Number> number(std::string_view text) noexcept {
     return value;
 }
 
+std::string topic_id_text(const base::Uuid& id) {
+    return "version: 0\ntopic_id: " + uuid_text(id);
+}
+
 // Takes one line off the front of `text`, without its end.
 std::string_view take_line(std::string_view& text) noexcept {
     const auto end = text.find('\n');
@@ -152,7 +156,13 @@ Result<base::Uuid, Fault> read_topic_id(Disk& disk, const path& name) {
 }
 
 Result<void, Fault> write_topic_id(Disk& disk, const path& name, const base::Uuid& id) {
-    return replace_file(disk, name, bytes_of("version: 0\ntopic_id: " + uuid_text(id)));
+    return replace_file(disk, name, bytes_of(topic_id_text(id)));
+}
+
+Result<void, Fault> write_new_topic_id(Disk& disk, const path& name, const base::Uuid& id) {
+    const auto file = disk.open(name, OpenMode::create);
+    if (!file) return Unexpected(file.error());
+    return (*file)->write(0, bytes_of(topic_id_text(id)));
 }
 
 Result<Identity, Fault> read_identity(Disk& disk, const path& name) {

@@ -10,7 +10,8 @@
 //     meta.properties                      version=0 or 1, and the ids
 //
 // An empty checkpoint holds nothing. Anything else that does not parse, or whose count is
-// wrong, is `corrupt`. All are written by replace_file.
+// wrong, is `corrupt`. All are written by replace_file, but for
+// the partition.metadata of a new partition.
 #pragma once
 
 #include "storage/epochs.h"
@@ -47,6 +48,10 @@ constexpr const char* lock_file = ".lock";
                                                      std::span<const EpochStart> epochs);
 [[nodiscard]] base::Result<void, Fault> write_topic_id(Disk& disk, const std::filesystem::path& path,
                                                        const base::Uuid& id);
+// The same where there is none yet; the caller syncs it.
+[[nodiscard]] base::Result<void, Fault> write_new_topic_id(Disk& disk,
+                                                           const std::filesystem::path& path,
+                                                           const base::Uuid& id);
 
 // Who a log directory belongs to.
 struct Identity {

@@ -67,6 +67,7 @@ Result<std::unique_ptr<Log>, Fault> Log::open(Disk& disk, FileCache& files, LogO
     std::unique_ptr<Log> log(new Log(disk, files, std::move(place), options.config, options.seed,
                                      std::move(*recovered)));
     log->cleaned_to_ = std::min(options.cleaned_to, log->end_);
+    log->directory_is_new_ = options.is_new;
     return log;
 }
 
@@ -405,6 +406,7 @@ std::optional<FlushPlan> Log::begin_flush(FlushKind kind) {
     FlushPlan plan;
     plan.end_ = end_;
     plan.kind_ = kind;
+    plan.directory_is_new_ = directory_is_new_;
     plan.bytes_ = unflushed_bytes_;
     const auto& active = segments_.back();
     for (std::size_t index = 0; index < segments_.size(); ++index) {
@@ -448,6 +450,9 @@ Result<void, Fault> Log::flush(FlushPlan& plan) {
 Result<void, Fault> Log::write_flush(const FlushPlan& plan) {
     const path directory = place_->path();
     const Segment& active = *plan.segments_.back();
+    if (plan.directory_is_new_) {
+        if (auto done = sync_new_directory(); !done) return done;
+    }
     for (std::size_t i = 0; i < plan.segments_.size(); ++i) {
         const auto file = plan.segments_[i]->log_file().open();
         if (!file) return Unexpected(file.error());
@@ -480,6 +485,14 @@ Result<void, Fault> Log::write_flush(const FlushPlan& plan) {
     return {};
 }
 
+// Nothing that was promised depended on them before there were records.
+Result<void, Fault> Log::sync_new_directory() {
+    const path directory = place_->path();
+    if (auto done = sync_if_there(disk_, directory / partition_metadata_file); !done) return done;
+    if (auto done = disk_.sync_directory(directory); !done) return done;
+    return disk_.sync_directory(directory.parent_path());
+}
+
 void Log::finish_flush(FlushPlan plan, bool succeeded) {
     base::ensure(flushing_, "only a flush that is out is finished");
     flushing_ = false;
@@ -489,6 +502,7 @@ void Log::finish_flush(FlushPlan plan, bool succeeded) {
         return;
     }
     recovery_point_ = std::max(recovery_point_, plan.end_);
+    if (plan.directory_is_new_) directory_is_new_ = false;
     unflushed_bytes_ -= std::min(unflushed_bytes_, plan.bytes_);
     for (std::size_t i = 0; i < plan.segments_.size(); ++i) {
         plan.segments_[i]->name_is_new = false;
@@ -652,7 +666,10 @@ Result<void, Fault> Log::close() {
         if (auto done = write_epochs(disk_, directory / epochs_file, epochs_.all()); !done) return done;
     }
     epochs_are_dirty_ = false;
-    if (auto done = disk_.sync_directory(directory); !done) return done;
+    if (auto done = directory_is_new_ ? sync_new_directory() : disk_.sync_directory(directory); !done) {
+        return done;
+    }
+    directory_is_new_ = false;
     active.tails.offsets_on_disk += std::uint32_t(tails.offsets.size());
     active.tails.times_on_disk += std::uint32_t(tails.times.size());
     active.tails.aborted_on_disk += std::uint32_t(tails.aborted.size());

@@ -205,6 +205,7 @@ private:
     std::optional<std::vector<ProducerFacts>> producers_;
     std::optional<base::Offset> old_snapshot_;  // To be removed when the new one is there.
     bool names_are_new_ = false;
+    bool directory_is_new_ = false;
     bool had_no_space_ = false;
 };
 
@@ -291,6 +292,7 @@ struct LogOptions {
     base::Offset log_start_offset{};  // Likewise.
     base::Offset cleaned_to{};        // Likewise.
     bool was_clean = false;           // The directory was stopped cleanly.
+    bool is_new = false;              // Made just now: its names are synced with its first records.
     std::int64_t now_ms = 0;
     std::uint64_t seed = 0;  // Of the roll jitter.
 };
@@ -358,6 +360,7 @@ public:
     void roll_back(AppendGroup group);
     bool is_writing() const noexcept { return writing_; }  // L. A group is out.
     bool has_reserved() const noexcept { return !queue_.empty() || writing_; }
+    bool is_flushing() const noexcept { return flushing_; }  // L. A flush is out.
 
     // All four steps at once, for owners without other threads. Faults as write().
     [[nodiscard]] base::Result<Reserved, Refusal> append(const AppendRequest& request,
@@ -453,6 +456,7 @@ private:
     void start_segment(AppendGroup& group, base::Offset base, std::int64_t now_ms);
     [[nodiscard]] base::Result<void, Fault> seal(const AppendGroup& group);
     [[nodiscard]] base::Result<void, Fault> write_flush(const FlushPlan& plan);
+    [[nodiscard]] base::Result<void, Fault> sync_new_directory();
     void adopt(Recovered recovered);
     void check_invariants() const noexcept;
 
@@ -478,6 +482,7 @@ private:
     std::uint64_t bytes_since_snapshot_ = 0;  // Of any kind.
 
     std::deque<AppendGroup::Item> queue_;
+    bool directory_is_new_ = false;  // Its own name, and its partition.metadata, are not synced yet.
     bool writing_ = false;
     bool flushing_ = false;
     bool truncating_ = false;

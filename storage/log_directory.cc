@@ -210,19 +210,17 @@ Result<std::unique_ptr<Log>, Fault> LogDirectory::create(const TopicPartition& a
     if (auto done = forget(at); !done) return Unexpected(done.error());
     if (auto done = disk_.make_directory(directory); !done) return Unexpected(done.error());
     if (topic_id) {
-        if (auto done = write_topic_id(disk_, directory / partition_metadata_file, *topic_id); !done) {
+        if (auto done = write_new_topic_id(disk_, directory / partition_metadata_file, *topic_id); !done) {
             return Unexpected(done.error());
         }
     }
-    auto log = Log::open(disk_, files_,
-                         {.directory = directory,
-                          .config = config,
-                          .was_clean = false,
-                          .now_ms = now_ms,
-                          .seed = seed ^ std::hash<TopicPartition>()(at)});
-    if (!log) return log;
-    if (auto done = disk_.sync_directory(path_); !done) return Unexpected(done.error());
-    return log;
+    return Log::open(disk_, files_,
+                     {.directory = directory,
+                      .config = config,
+                      .was_clean = false,
+                      .is_new = true,
+                      .now_ms = now_ms,
+                      .seed = seed ^ std::hash<TopicPartition>()(at)});
 }
 
 Result<void, Fault> LogDirectory::forget(const TopicPartition& at) {
@@ -270,9 +268,9 @@ Result<std::size_t, Fault> LogDirectory::purge() {
 
 Result<void, Fault> LogDirectory::set_topic_id(const TopicPartition& at, const base::Uuid& id) {
     const fs::path name = directory_of(at) / partition_metadata_file;
-    const auto there = exists(disk_, name);
-    if (!there) return Unexpected(there.error());
-    if (*there) return {};
+    const auto known = read_topic_id(disk_, name);
+    if (known) return {};
+    if (known.error().kind == FaultKind::io) return Unexpected(known.error());
     return write_topic_id(disk_, name, id);
 }
 

@@ -80,7 +80,8 @@ public:
                                                                    std::uint64_t seed,
                                                                    const Progress& progress = {});
 
-    // Make the directory of a partition, durable when this returns, and its empty log.
+    // Make the directory of a partition, and its empty log. It waits for no sync: directory and
+    // files are durable as soon as anything in the log is, and the metadata knows of it anyway.
     // Faults: io, no_space; busy when it exists.
     [[nodiscard]] base::Result<std::unique_ptr<Log>, Fault> create(
         const base::TopicPartition& at, const std::optional<base::Uuid>& topic_id,
@@ -96,7 +97,8 @@ public:
     // Remove all -delete directories that are there. Faults: io.
     [[nodiscard]] base::Result<std::size_t, Fault> purge();
 
-    // Write partition.metadata into a directory that has none (adopted data).
+    // Write partition.metadata into a directory that has none (adopted data), or one that a power
+    // cut left half written.
     [[nodiscard]] base::Result<void, Fault> set_topic_id(const base::TopicPartition& at,
                                                          const base::Uuid& id);
 

@@ -535,6 +535,7 @@ Result<void, Fault> Recovery::add_empty(Offset base) {
     segment->created_ms = options_.now_ms;
     found_.segments.push_back(std::move(segment));
     end_ = base;
+    if (options_.is_new) return {};
     return disk_.sync_directory(directory_);
 }
 

@@ -1,6 +1,7 @@
 #include "broker/replica/log_cleaner.h"
 
 #include "protocol/base/log.h"
+#include "storage/cleaning.h"
 
 #include <algorithm>
 #include <pthread.h>

@@ -15,7 +15,6 @@
 
 #include "broker/replica/allowance.h"
 #include "broker/replica/partition.h"
-#include "storage/cleaning.h"
 
 #include <atomic>
 #include <condition_variable>

@@ -1,6 +1,7 @@
 #include "broker/replica/partition.h"
 
 #include "protocol/base/log.h"
+#include "storage/cleaning.h"
 #include "storage/no_wait.h"
 
 #include <boost/asio/post.hpp>
@@ -129,8 +130,8 @@ Result<Appended, AppendError> Partition::append(const storage::AppendRequest& re
         }
         answer = {*reserved, log_->log_start_offset()};
         const auto& last = reserved->repetition ? reserved->repetition->last : reserved->last;
-        const bool synced = log_->config().flush_messages == 1;
         const Offset end = last + 1;
+        const bool synced = end - synced_ >= log_->config().flush_messages;
         ready = end <= log_->end_offset() && (acks != Acks::all || end <= high_watermark_) &&
                 (!synced || end <= synced_);
         if (!ready) waiting_.emplace(end, Waiting{acks, synced, std::move(done)});
@@ -227,9 +228,23 @@ std::vector<Partition::Told> Partition::take_failed(Offset from, ErrorCode error
     return told;
 }
 
+// Everybody who waits for a sync. Requires mutex_.
+std::vector<Partition::Told> Partition::take_failed_syncs() {
+    std::vector<Told> told;
+    for (auto each = waiting_.begin(); each != waiting_.end();) {
+        const auto here = each++;
+        if (!here->second.synced) continue;
+        told.push_back({std::move(here->second.done), ErrorCode::kafka_storage_error});
+        waiting_.erase(here);
+    }
+    return told;
+}
+
 // Requires mutex_.
 bool Partition::awaits_sync() const noexcept {
-    return std::ranges::any_of(waiting_, [&](const auto& each) { return each.second.synced; });
+    // What is still to be written has nothing to sync yet; its write begins the round.
+    const auto written = waiting_.upper_bound(log_->end_offset());
+    return std::any_of(waiting_.begin(), written, [](const auto& each) { return each.second.synced; });
 }
 
 // Requires mutex_, and that no round runs.
@@ -239,12 +254,16 @@ void Partition::start_sync() {
 }
 
 // Runs on the disk pool. One round serves every append that was written before it began:
-// that is the group commit.
+// that is the group commit. While the keeper flushes there is nothing to do here: its flush serves
+// them too, and begins another round for those who came later.
 void Partition::sync_while_awaited() {
-    for (bool more = true; more;) {
+    for (;;) {
+        {
+            const std::lock_guard lock(mutex_);
+            is_syncing_ = awaits_sync() && state_ != State::offline && !log_->is_flushing();
+            if (!is_syncing_) return;
+        }
         flush(storage::FlushKind::records);
-        const std::lock_guard lock(mutex_);
-        more = is_syncing_ = awaits_sync() && state_ != State::offline;
     }
 }
 
@@ -265,6 +284,12 @@ void Partition::flush(storage::FlushKind kind) {
         if (flushed) synced_ = std::max(synced_, end);
         dirty_told_ = 0;
         told = take_satisfied();
+        if (!flushed) {
+            // Written, and not known to be durable: whoever asked for that must not be told so.
+            std::ranges::move(take_failed_syncs(), std::back_inserter(told));
+        } else if (awaits_sync() && !is_syncing_ && state_ != State::offline) {
+            start_sync();
+        }
     }
     for (auto& each : told) each.done(each.error);
     if (!flushed) fail_disk(flushed.error());

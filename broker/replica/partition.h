@@ -28,7 +28,6 @@
 #include "protocol/base/result.h"
 #include "protocol/base/types.h"
 #include "protocol/schema/error_code.h"
-#include "storage/cleaning.h"
 #include "storage/log.h"
 #include "storage/log_directory.h"
 
@@ -42,6 +41,13 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace storage {
+struct CleaningHooks;
+struct CleaningOutlook;
+struct CleaningReport;
+struct CleaningSettings;
+}  // namespace storage
 
 namespace broker {
 
@@ -121,7 +127,8 @@ public:
 
     // Queue records and write whatever is queued, unless somebody else is writing already.
     // `done` is called once, on any thread and maybe before this returns, when the records
-    // are where `acks` wants them (and on the disk, if flush.messages asks for that), or with
+    // are where `acks` wants them (and on the disk, if flush.messages records would not be there
+    // otherwise), or with
     // the error that befell them. It keeps the memory of `request.batches` alive until then.
     // With an error returned here `done` is never called. A repetition of a batch that is in
     // the log already is answered like the batch itself.
@@ -239,6 +246,7 @@ private:
     bool awaits_sync() const noexcept;
     std::vector<Told> take_satisfied();
     std::vector<Told> take_failed(base::Offset from, protocol::ErrorCode error);
+    std::vector<Told> take_failed_syncs();
     std::vector<std::shared_ptr<FetchWaiter>> move_high_watermark();
     void fail_disk(const storage::Fault& fault);
     Positions positions_locked() const noexcept;

@@ -3,6 +3,7 @@
 #include "broker/replica/log_cleaner.h"
 
 #include "protocol/records/batch_builder.h"
+#include "storage/cleaning.h"
 #include "storage/names.h"
 #include "storage/tests/scratch.h"
 

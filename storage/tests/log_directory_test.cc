@@ -293,8 +293,40 @@ TEST_SUITE("storage/log_directory") {
         CHECK(opened.error().kind == FaultKind::foreign);
     }
 
+    TEST_CASE("a partition is made without waiting for a sync, and is there for good with its first records") {
+        for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+            CAPTURE(seed);
+            test::SimulatedDisk disk(seed);
+            disk.settle();
+            Broker in(disk, "/logs");
+            in.start();
+            const auto before = disk.syncs();
+            in.create(orders, some_id);
+            in.create(others, some_id);
+            CHECK(disk.syncs() == before);
+            in.buffers.push_back(test::batch());
+            REQUIRE(in.logs[orders]->append({in.buffers.back(), Origin::client, LeaderEpoch(0)}, 0));
+            auto plan = in.logs[orders]->begin_flush(storage::FlushKind::records);
+            REQUIRE(in.logs[orders]->flush(*plan));
+            in.logs[orders]->finish_flush(std::move(*plan), true);
+            in.kill();
+            disk.lose_power();
+            in.start();
+            REQUIRE(in.logs.contains(orders));
+            CHECK(in.logs[orders]->end_offset() == Offset(1));
+            const auto id = storage::read_topic_id(disk, in.path / "orders-0" / storage::partition_metadata_file);
+            REQUIRE(id);
+            CHECK(*id == some_id);
+            // What the power cut left of the other one is mended.
+            REQUIRE(disk.make_directory(in.path / "others-3"));
+            REQUIRE(in.directory->set_topic_id(others, some_id));
+            CHECK(storage::read_topic_id(disk, in.path / "others-3" / storage::partition_metadata_file).has_value());
+        }
+    }
+
     TEST_CASE("killed at any call of create, checkpoint, delete and stop, a directory opens again") {
-        const auto life = [](Broker& in) {
+        bool is_synced = false;
+        const auto life = [&](Broker& in) {
             auto opened = LogDirectory::open(in.disk, in.files, in.path);
             if (!opened) return false;
             in.directory = std::move(*opened);
@@ -311,6 +343,7 @@ TEST_SUITE("storage/log_directory") {
             const bool flushed = in.logs[orders]->flush(*plan).has_value();
             in.logs[orders]->finish_flush(std::move(*plan), flushed);
             if (!flushed) return false;
+            is_synced = true;
             if (!in.directory->checkpoint(storage::recovery_point_file, {{orders, Offset(2)}, {others, Offset(0)}})) return false;
             if (!in.directory->retire(others, in.logs[others].get(), some_id)) return false;
             in.logs.erase(others);
@@ -328,6 +361,7 @@ TEST_SUITE("storage/log_directory") {
                 disk.settle();
                 Broker in(disk, "/logs");
                 disk.kill_at(disk.changes() + call);
+                is_synced = false;
                 const bool finished = life(in);
                 in.kill();
                 if (power) disk.lose_power();
@@ -338,6 +372,11 @@ TEST_SUITE("storage/log_directory") {
                     CHECK_FALSE(one.fault);
                 }
                 if (in.logs.contains(orders)) CHECK(in.logs[orders]->end_offset() <= Offset(2));
+                if (is_synced) {
+                    REQUIRE(in.logs.contains(orders));
+                    CHECK(in.logs[orders]->end_offset() == Offset(2));
+                    CHECK(storage::read_topic_id(in.disk, in.path / "orders-0" / storage::partition_metadata_file).has_value());
+                }
                 if (finished) {
                     CHECK(in.logs.at(orders)->end_offset() == Offset(2));
                     CHECK_FALSE(in.logs.contains(others));

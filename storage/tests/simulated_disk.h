@@ -55,6 +55,7 @@ public:
         fail_kind_ = kind;
     }
     std::uint64_t changes() const noexcept { return changes_; }
+    std::uint64_t syncs() const noexcept { return syncs_; }  // Of files and of directories.
     // No file is in memory any more until somebody waits for some of it.
     void go_cold() {
         is_cold_ = true;
@@ -314,6 +315,7 @@ private:
     Result<void> change(const char* call, const Path& name) {
         was_dead_ = is_dead();
         const auto number = changes_++;
+        if (std::string_view(call).contains("sync")) ++syncs_;
         if (number >= kill_at_) {
             was_dead_ = number > kill_at_;
             return base::Unexpected(storage::Fault(storage::FaultKind::io, "the process is dead"));
@@ -361,6 +363,7 @@ private:
     std::map<std::string, Node> durable_;
     std::mt19937_64 random_;
     std::uint64_t changes_ = 0;
+    std::uint64_t syncs_ = 0;
     bool is_cold_ = false;
     std::set<const Data*> warm_;
     std::uint64_t kill_at_ = never;
