@@ -141,6 +141,14 @@ public:
         return static_cast<std::uint64_t>(facts.st_size);
     }
 
+    Result<void, Fault> reserve(std::uint64_t bytes) override {
+        if (::fallocate(descriptor_.number(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) == 0) {
+            return {};
+        }
+        if (errno == EOPNOTSUPP) return {};
+        return refused("fallocate", name_);
+    }
+
     Result<void, Fault> set_modified(std::int64_t ms) override {
         const timespec at{.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1'000'000};
         const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, at};

@@ -47,6 +47,10 @@ public:
 
     [[nodiscard]] virtual base::Result<std::uint64_t, Fault> size() const = 0;
 
+    // Take room on the disk for so many bytes in all; the size stays. truncate() gives back what
+    // lies behind the end. A file system that cannot does nothing. Faults: io, no_space.
+    [[nodiscard]] virtual base::Result<void, Fault> reserve(std::uint64_t) { return {}; }
+
     // The time that FileFacts tells. Faults: io.
     [[nodiscard]] virtual base::Result<void, Fault> set_modified(std::int64_t) { return {}; }
 

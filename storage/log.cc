@@ -229,6 +229,8 @@ void Log::start_segment(AppendGroup& group, Offset base, std::int64_t now_ms) {
     group.sealing_ = group.before_->tails;
     if (const auto entry = group.before_->final_time_entry()) group.sealing_.times.push_back(*entry);
     group.producers_ = producers_.facts();
+    if (config_.preallocate) group.reserves_ = std::uint64_t(config_.segment_bytes);
+    group.sealed_bytes_ = group.before_->bytes;
     group.segment_ = std::make_shared<Segment>(files_, place_, base);
     group.segment_->created_ms = now_ms;
     group.segment_->name_is_new = true;
@@ -283,7 +285,11 @@ Result<void, Fault> Log::seal(const AppendGroup& group) {
     if (auto done = write_snapshot(disk_, snapshot, group.producers_); !done) return done;
     const auto file = group.segment_->log_file().create();
     if (!file) return Unexpected(file.error());
-    return (*file)->truncate(0);
+    if (auto done = (*file)->truncate(0); !done || group.reserves_ == 0) return done;
+    if (auto done = (*file)->reserve(group.reserves_); !done) return done;
+    const auto before = group.before_->log_file().open();
+    if (!before) return Unexpected(before.error());
+    return (*before)->truncate(group.sealed_bytes_);
 }
 
 Result<void, Fault> Log::write(AppendGroup& group) {
@@ -658,6 +664,9 @@ Result<void, Fault> Log::close() {
         }
         const auto file = segment->log_file().open();
         if (!file) return Unexpected(file.error());
+        if (is_active && config_.preallocate) {
+            if (auto done = (*file)->truncate(segment->bytes); !done) return done;
+        }
         if (auto done = (*file)->sync(); !done) return done;
         if (auto done = sync_indexes(disk_, *segment); !done) return done;
         segment->log_file().close();

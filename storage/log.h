@@ -114,6 +114,8 @@ private:
     base::Offset end_;
     std::uint64_t bytes_ = 0;
     std::uint64_t position_ = 0;         // Where in the file it goes.
+    std::uint64_t reserves_ = 0;         // Room that a new file takes (preallocate) ...
+    std::uint64_t sealed_bytes_ = 0;     // ... and where the sealed one then ends.
     std::shared_ptr<Segment> segment_;   // Where it goes: the active segment, or ...
     std::shared_ptr<Segment> before_;    // ... a new one behind this, which is then sealed.
     IndexTails sealing_;                 // What the sealed one's index files still lack.

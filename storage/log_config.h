@@ -14,6 +14,7 @@ struct LogConfig {
     std::int64_t segment_jitter_ms = 0;
     std::int64_t segment_index_bytes = 10'485'760;
     std::int64_t index_interval_bytes = 4096;
+    bool preallocate = false;  // A new segment's file gets its whole room at once.
 
     bool deletes = true;    // cleanup.policy has "delete": retention by time and size applies.
     bool compacts = false;  // cleanup.policy has "compact".

@@ -532,6 +532,9 @@ Result<void, Fault> Recovery::add_empty(Offset base) {
     const auto file = segment->log_file().create();
     if (!file) return Unexpected(file.error());
     if (auto done = (*file)->truncate(0); !done) return done;
+    if (options_.config.preallocate) {
+        if (auto done = (*file)->reserve(std::uint64_t(options_.config.segment_bytes)); !done) return done;
+    }
     segment->created_ms = options_.now_ms;
     found_.segments.push_back(std::move(segment));
     end_ = base;

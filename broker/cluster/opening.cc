@@ -26,6 +26,7 @@ Result<void, std::string> open_log_directories(ClusterCore& core, boost::asio::t
     logs.retention_check_ms = config.log_retention_check_interval_ms;
     logs.high_watermark_checkpoint_ms = config.replica_high_watermark_checkpoint_interval_ms;
     logs.log_start_checkpoint_ms = config.log_flush_start_offset_checkpoint_interval_ms;
+    logs.recovery_point_checkpoint_ms = config.log_flush_offset_checkpoint_interval_ms;
     logs.wall_ms = core.settings.wall_ms;
     logs.monotonic_ms = core.settings.monotonic_ms;
     logs.on_last_failed = core.settings.on_fatal;

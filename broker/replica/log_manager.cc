@@ -39,6 +39,7 @@ storage::LogConfig log_config(const TopicConfig& topic, std::int64_t producer_id
     config.segment_jitter_ms = topic.segment_jitter_ms;
     config.segment_index_bytes = topic.segment_index_bytes;
     config.index_interval_bytes = topic.index_interval_bytes;
+    config.preallocate = topic.preallocate;
     config.deletes = topic.is_deleted();
     config.compacts = topic.is_compacted();
     config.retention_ms = topic.retention_ms;
@@ -74,6 +75,9 @@ Result<std::unique_ptr<LogManager>, std::string> LogManager::open(Settings setti
     for (const auto& path : made->settings_.directories) {
         auto held = std::make_unique<Held>();
         held->path = path;
+        storage::FlusherLimits limits;
+        limits.checkpoint_ms = std::min(limits.checkpoint_ms, made->settings_.recovery_point_checkpoint_ms);
+        held->flusher = storage::Flusher(limits);
         auto opened = storage::LogDirectory::open(storage::real_disk(), made->files_, path);
         if (!opened) {
             last = opened.error().detail;

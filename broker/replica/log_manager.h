@@ -40,6 +40,7 @@ public:
         std::int64_t retention_check_ms = 300'000;
         std::int64_t high_watermark_checkpoint_ms = 5'000;
         std::int64_t log_start_checkpoint_ms = 60'000;
+        std::int64_t recovery_point_checkpoint_ms = 60'000;
         std::function<std::int64_t()> wall_ms;
         std::function<std::int64_t()> monotonic_ms;
         std::uint64_t seed = 0;

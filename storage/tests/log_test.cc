@@ -1,5 +1,6 @@
 #include "storage/log.h"
 
+#include "storage/names.h"
 #include "storage/tests/log_fixture.h"
 
 #include <doctest/doctest.h>
@@ -142,6 +143,24 @@ TEST_SUITE("storage/log") {
         in.add({.timestamp = 0});
         in.add({.timestamp = 1001});
         CHECK(in.log->segment_count() == 2);
+    }
+
+    TEST_CASE("preallocate takes the room of a segment at once, and gives back what was not used") {
+        LogFixture in({.segment_bytes = 500, .preallocate = true});
+        const auto room = [&](std::int64_t base) {
+            return in.disk.room_of(test::log_folder / storage::file_name(Offset(base), ".log"));
+        };
+        CHECK(room(0) == 500);
+        in.add({.value_bytes = 300});
+        in.add({.value_bytes = 300});
+        CHECK(in.log->segment_count() == 2);
+        CHECK(room(0) < 400);
+        CHECK(room(1) == 500);
+        in.kill_and_open();
+        CHECK(in.log->end_offset() == Offset(2));
+        in.close_and_open();
+        CHECK(room(1) < 400);
+        CHECK(in.bases(Offset(0)) == std::vector<std::int64_t>{0, 1});
     }
 
     TEST_CASE("a batch that is larger than a segment is refused") {

@@ -95,6 +95,10 @@ public:
         Data& data = *live_.at(name.string()).data;
         data.durable = data.now;
     }
+    std::uint64_t room_of(const Path& name) const {
+        const auto& data = *live_.at(name.string()).data;
+        return std::max<std::uint64_t>(data.reserved, data.now.size());
+    }
     bool has(const Path& name) const { return live_.contains(name.string()); }
     std::vector<std::string> names() const {
         std::vector<std::string> all;
@@ -217,6 +221,7 @@ private:
         std::vector<std::byte> now;
         std::vector<std::byte> durable;
         std::int64_t modified_ms = 0;
+        std::uint64_t reserved = 0;
     };
     struct Node {
         std::shared_ptr<Data> data;  // Null: a directory.
@@ -263,6 +268,12 @@ private:
         Result<void> truncate(std::uint64_t bytes) override {
             if (auto done = disk_.change("ftruncate", name_); !done) return done;
             data_->now.resize(bytes);
+            data_->reserved = bytes;
+            return {};
+        }
+        Result<void> reserve(std::uint64_t bytes) override {
+            if (auto done = disk_.change("fallocate", name_); !done) return done;
+            data_->reserved = bytes;
             return {};
         }
         Result<std::uint64_t> size() const override { return data_->now.size(); }
