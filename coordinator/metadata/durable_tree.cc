@@ -10,7 +10,7 @@ using storage::Fault;
 
 base::Result<void, Fault> SnapshotRun::write(const std::vector<NodeImage>& nodes) {
     if (!writer_) {
-        auto writer = SnapshotWriter::create(disk_, directory_, tree_id_, image_.zxid(),
+        auto writer = SnapshotWriter::create(disk_, places_.snapshots, tree_id_, image_.zxid(),
                                              image_.last_session(), image_.sessions());
         if (!writer) return base::Unexpected(writer.error());
         writer_.emplace(std::move(*writer));
@@ -22,7 +22,7 @@ base::Result<void, Fault> SnapshotRun::finish() {
     base::ensure(writer_.has_value(), "a tree has one node at least");
     const auto finished = writer_->finish();
     if (!finished) return finished;
-    return remove_superseded(disk_, directory_);
+    return remove_superseded(disk_, places_, kept_);
 }
 
 void SnapshotRun::abandon() {
@@ -30,21 +30,20 @@ void SnapshotRun::abandon() {
 }
 
 base::Result<std::unique_ptr<DurableTree>, Fault> DurableTree::open(
-    storage::Disk& disk, const std::filesystem::path& directory,
-    const std::function<base::Uuid()>& draw_tree_id) {
-    auto recovered = recover(disk, directory, draw_tree_id);
+    storage::Disk& disk, const Places& places, const std::function<base::Uuid()>& draw_tree_id) {
+    auto recovered = recover(disk, places, draw_tree_id);
     if (!recovered) return base::Unexpected(recovered.error());
-    return std::unique_ptr<DurableTree>(new DurableTree(disk, directory, std::move(*recovered)));
+    return std::unique_ptr<DurableTree>(new DurableTree(disk, places, std::move(*recovered)));
 }
 
 std::vector<Event> DurableTree::apply(const Transaction& transaction) {
-    journal_.append(transaction);
+    batch_.add(transaction);
     return tree_.apply(transaction);
 }
 
-std::unique_ptr<SnapshotRun> DurableTree::begin_snapshot() {
+std::unique_ptr<SnapshotRun> DurableTree::begin_snapshot(std::size_t kept) {
     base::ensure(journal_.synced_zxid() == tree_.last_zxid(), "a snapshot is of what is durable");
-    return std::unique_ptr<SnapshotRun>(new SnapshotRun(tree_, disk_, directory_, tree_id_));
+    return std::unique_ptr<SnapshotRun>(new SnapshotRun(tree_, disk_, places_, tree_id_, kept));
 }
 
 }  // namespace coordinator

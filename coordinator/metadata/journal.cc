@@ -56,7 +56,7 @@ base::Result<Journal, Fault> Journal::create(storage::Disk& disk,
                                              const base::Uuid& tree_id, Zxid last) {
     Journal made(disk, directory, tree_id);
     made.first_ = last + std::int64_t{1};
-    made.last_ = made.synced_ = made.marked_ = last;
+    made.synced_ = made.marked_ = last;
     made.bytes_ = format::header_bytes;
     const auto path = directory / numbered_name(format::name_prefix, made.first_);
     auto file = disk.open(path, storage::OpenMode::create);
@@ -79,30 +79,51 @@ Journal Journal::resume(storage::Disk& disk, const std::filesystem::path& direct
     Journal made(disk, directory, tree_id);
     made.file_ = std::move(segment.file);
     made.first_ = segment.first;
-    made.last_ = made.synced_ = segment.last;
+    made.synced_ = segment.last;
     made.marked_ = segment.marked;
     made.bytes_ = segment.bytes;
     made.named_ = segment.last >= segment.first;
     return made;
 }
 
-void Journal::put_entry(const Transaction* transaction) {
-    const std::size_t at = pending_.size();
-    pending_.resize(at + format::entry_transaction_at);
-    if (transaction != nullptr) write(*transaction, pending_);
-    const auto entry = std::span(pending_).subspan(at);
-    const auto length = entry.size() - format::entry_synced_zxid_at;
+void JournalBatch::add_entry(const Transaction* transaction) {
+    const std::size_t at = bytes_.size();
+    entries_.push_back(at);
+    bytes_.resize(at + format::entry_transaction_at);
+    if (transaction != nullptr) write(*transaction, bytes_);
+    const auto length = bytes_.size() - at - format::entry_synced_zxid_at;
     base::ensure(length <= format::entry_bytes_max, "transactions are limited where they come in");
-    wire::store(entry, format::entry_length_at, static_cast<std::uint32_t>(length));
-    wire::store(entry, format::entry_synced_zxid_at, synced_.value());
-    const auto summed = entry.subspan(format::entry_length_at);
-    wire::store(entry, format::entry_crc_at, base::crc32c(summed));
+    wire::store(std::span(bytes_).subspan(at), format::entry_length_at,
+                static_cast<std::uint32_t>(length));
 }
 
-void Journal::append(const Transaction& transaction) {
-    base::ensure(transaction.zxid == last_ + std::int64_t{1}, "the journal has no gaps");
-    put_entry(&transaction);
+void JournalBatch::add(const Transaction& transaction) {
+    base::ensure(empty() || transaction.zxid == last_ + std::int64_t{1}, "the journal has no gaps");
+    if (empty()) first_ = transaction.zxid;
+    add_entry(&transaction);
     last_ = transaction.zxid;
+}
+
+void JournalBatch::take_over(JournalBatch& behind) {
+    if (empty()) {
+        std::swap(*this, behind);
+        return;
+    }
+    for (const std::size_t at : behind.entries_) entries_.push_back(bytes_.size() + at);
+    bytes_.insert(bytes_.end(), behind.bytes_.begin(), behind.bytes_.end());
+    last_ = behind.last_;
+    behind = {};
+}
+
+// As late as can be: what the entries say was durable tells damage from a torn tail.
+void JournalBatch::seal(Zxid synced) {
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        const auto end = i + 1 < entries_.size() ? entries_[i + 1] : bytes_.size();
+        const auto entry = std::span(bytes_).subspan(entries_[i], end - entries_[i]);
+        wire::store(entry, format::entry_synced_zxid_at, synced.value());
+        wire::store(entry, format::entry_crc_at,
+                    base::crc32c(entry.subspan(format::entry_length_at)));
+    }
 }
 
 base::Result<void, Fault> Journal::failed(Fault fault) {
@@ -110,10 +131,12 @@ base::Result<void, Fault> Journal::failed(Fault fault) {
     return base::Unexpected(std::move(fault));
 }
 
-base::Result<void, Fault> Journal::commit() {
+base::Result<void, Fault> Journal::commit(JournalBatch& batch) {
     if (fault_) return base::Unexpected(*fault_);
-    if (pending_.empty()) return {};
-    const auto written = file_->write(bytes_, std::span<const std::byte>(pending_));
+    if (batch.empty()) return {};
+    base::ensure(batch.first_ == synced_ + std::int64_t{1}, "the journal has no gaps");
+    batch.seal(synced_);
+    const auto written = file_->write(bytes_, std::span<const std::byte>(batch.bytes_));
     if (!written && written.error().kind == FaultKind::no_space) {
         // Nobody was promised these bytes; the same ones go to the same place next time.
         return base::Unexpected(written.error());
@@ -121,7 +144,8 @@ base::Result<void, Fault> Journal::commit() {
     if (!written) return failed(written.error());
     if (!base::is_planted(base::Plant::ack_before_sync)) {
         auto synced = file_->sync();
-        if (!synced && base::is_planted(base::Plant::retry_after_failed_sync)) synced = file_->sync();
+        if (!synced && base::is_planted(base::Plant::retry_after_failed_sync))
+            synced = file_->sync();
         if (!synced) return failed(synced.error());
     }
     if (!named_ && !base::is_planted(base::Plant::names_not_synced)) {
@@ -129,32 +153,31 @@ base::Result<void, Fault> Journal::commit() {
         if (!named) return failed(named.error());
         named_ = true;
     }
-    bytes_ += pending_.size();
-    pending_.clear();
+    bytes_ += batch.bytes_.size();
     marked_ = std::max(marked_, synced_);  // The entries say what was durable before them.
-    synced_ = last_;
+    synced_ = batch.last_;
+    batch = {};
     return {};
 }
 
 void Journal::mark() {
-    base::ensure(pending_.empty(), "a mark speaks of what is durable");
     if (fault_ || marked_ == synced_) return;
-    put_entry(nullptr);
-    const auto entry = std::exchange(pending_, {});
+    JournalBatch mark;
+    mark.add_entry(nullptr);
+    mark.seal(synced_);
     // When it cannot be written, the next entry will say the same.
-    if (!file_->write(bytes_, std::span<const std::byte>(entry))) return;
-    bytes_ += entry.size();
+    if (!file_->write(bytes_, std::span<const std::byte>(mark.bytes_))) return;
+    bytes_ += mark.bytes_.size();
     marked_ = synced_;
 }
 
 base::Result<void, Fault> Journal::roll() {
     if (fault_) return base::Unexpected(*fault_);
-    base::ensure(pending_.empty(), "only a segment that is durable is left behind");
-    if (last_ < first_) return {};
+    if (synced_ < first_) return {};
     mark();
     const auto synced = file_->sync();
     if (!synced) return failed(synced.error());
-    auto next = create(*disk_, directory_, tree_id_, last_);
+    auto next = create(*disk_, directory_, tree_id_, synced_);
     if (!next && next.error().kind == FaultKind::no_space) return base::Unexpected(next.error());
     if (!next) return failed(next.error());
     *this = std::move(*next);
@@ -162,7 +185,7 @@ base::Result<void, Fault> Journal::roll() {
 }
 
 void Journal::close() {
-    if (fault_ || !pending_.empty()) return;
+    if (fault_) return;
     mark();
     // Nothing was promised about the mark: its loss loses no transaction.
     static_cast<void>(file_->sync());

@@ -1,8 +1,8 @@
 // Journal: writes transactions to the last segment, and reads segments back.
 //
-//     append(t1) append(t2)     into memory
-//     commit()                  one write, one fdatasync: both are durable
-//     mark()                    nothing to do: say in the file that they are
+//     batch.add(t1) batch.add(t2)     into memory
+//     commit(batch)                   one write, one fdatasync: both are durable
+//     mark()                          nothing to do: say in the file that they are
 //
 // Format: journal_format.h. Recovery, which decides what a bad entry means: recovery.h.
 //
@@ -11,7 +11,8 @@
 //   - synced_zxid() only grows
 //   - after a failed fdatasync, or a write that failed for anything but space, every call fails
 //
-// Threads: none of its own, one at a time.
+// Threads: none of its own, one at a time. A batch is its owner's until it is committed, so
+// that the next one can be filled while one is being written.
 #pragma once
 
 #include "coordinator/metadata/journal_format.h"
@@ -36,6 +37,30 @@ namespace coordinator {
 std::string numbered_name(std::string_view prefix, Zxid number);
 std::optional<Zxid> number_of(std::string_view name, std::string_view prefix);
 
+// Transactions on their way to the journal.
+class JournalBatch {
+public:
+    // Requires that the zxid follows that of the one before, and that the transaction takes
+    // less than entry_bytes_max.
+    void add(const Transaction& transaction);
+
+    // Put all of `behind` behind what is here; it is empty then.
+    void take_over(JournalBatch& behind);
+
+    bool empty() const noexcept { return entries_.empty(); }
+
+private:
+    friend class Journal;
+
+    void add_entry(const Transaction* transaction);
+    void seal(Zxid synced);
+
+    std::vector<std::byte> bytes_;
+    std::vector<std::size_t> entries_;  // Where each begins.
+    Zxid first_;
+    Zxid last_;
+};
+
 class Journal {
 public:
     // Make the segment that begins behind `last`, empty. It becomes durable with the first
@@ -58,22 +83,16 @@ public:
     static Journal resume(storage::Disk& disk, const std::filesystem::path& directory,
                           const base::Uuid& tree_id, Resumed segment);
 
-    // Requires that the zxid follows that of the one before, and that the transaction takes
-    // less than entry_bytes_max.
-    void append(const Transaction& transaction);
-
-    bool has_uncommitted() const noexcept { return !pending_.empty(); }
-
-    // Make all that was appended durable. Faults: no_space, and nothing has changed, so that
-    // it may be tried again when there is space; io, and that was the end of this journal.
-    [[nodiscard]] base::Result<void, storage::Fault> commit();
+    // Make the batch durable; it is empty then. Requires that it follows the one before.
+    // Faults: no_space, and nothing has changed, so that it may be tried again when there is
+    // space; io, and that was the end of this journal.
+    [[nodiscard]] base::Result<void, storage::Fault> commit(JournalBatch& batch);
 
     // Note in the file, without waiting for the disk, that all in it is durable: then damage
     // of it is never taken for what a crash left. Nothing when that is known already.
     void mark();
 
-    // Begin the next segment, when the present one has transactions. Requires that nothing is
-    // uncommitted. Faults: as of commit().
+    // Begin the next segment, when the present one has transactions. Faults: as of commit().
     [[nodiscard]] base::Result<void, storage::Fault> roll();
 
     // Say for the last time that all is durable, on the disk itself.
@@ -81,25 +100,23 @@ public:
 
     Zxid synced_zxid() const noexcept { return synced_; }
     std::uint64_t bytes() const noexcept { return bytes_; }  // Of the present segment.
+    std::int64_t transactions() const noexcept { return synced_.value() - first_.value() + 1; }
 
 private:
     Journal(storage::Disk& disk, std::filesystem::path directory, const base::Uuid& tree_id)
         : disk_(&disk), directory_(std::move(directory)), tree_id_(tree_id) {}
 
-    void put_entry(const Transaction* transaction);
     [[nodiscard]] base::Result<void, storage::Fault> failed(storage::Fault fault);
 
     storage::Disk* disk_;
     std::filesystem::path directory_;
     base::Uuid tree_id_;
     std::shared_ptr<storage::File> file_;
-    std::uint64_t bytes_ = 0;         // Where the next entry goes.
-    Zxid first_;                      // Of the present segment.
-    Zxid last_;                       // Appended.
-    Zxid synced_;                     // Durable.
-    Zxid marked_;                     // Durable by what the file says itself.
-    bool named_ = false;              // The segment's name is durable.
-    std::vector<std::byte> pending_;  // Entries that are not written yet.
+    std::uint64_t bytes_ = 0;  // Where the next entry goes.
+    Zxid first_;               // Of the present segment.
+    Zxid synced_;              // Durable.
+    Zxid marked_;              // Durable by what the file says itself.
+    bool named_ = false;       // The segment's name is durable.
     std::optional<storage::Fault> fault_;
 };
 

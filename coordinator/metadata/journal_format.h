@@ -58,6 +58,7 @@
 
 namespace coordinator::journal_format {
 
+constexpr std::string_view family = "milena-metadata-";  // All files of a tree begin so.
 constexpr std::string_view name_prefix = "milena-metadata-journal.";
 constexpr std::string_view lock_name = "milena-metadata-journal.lock";
 constexpr std::size_t name_digits = 20;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 
 namespace coordinator {
@@ -16,26 +17,32 @@ namespace {
 using storage::Fault;
 using storage::FaultKind;
 
-// What the directory holds, oldest first.
+// What the places hold, oldest first.
 struct Files {
     std::vector<Zxid> snapshots;
     std::vector<Zxid> segments;
 };
 
-base::Result<Files, Fault> list(storage::Disk& disk, const std::filesystem::path& directory) {
+base::Result<std::vector<Zxid>, Fault> numbers(storage::Disk& disk,
+                                               const std::filesystem::path& directory,
+                                               std::string_view prefix) {
     const auto entries = disk.list(directory);
     if (!entries) return base::Unexpected(entries.error());
-    Files files;
+    std::vector<Zxid> found;
     for (const storage::DirectoryEntry& entry : *entries) {
-        if (entry.is_directory) continue;
-        const auto snapshot = number_of(entry.name, snapshot_format::name_prefix);
-        const auto segment = number_of(entry.name, journal_format::name_prefix);
-        if (snapshot) files.snapshots.push_back(*snapshot);
-        if (segment) files.segments.push_back(*segment);
+        const auto number = number_of(entry.name, prefix);
+        if (number && !entry.is_directory) found.push_back(*number);
     }
-    std::ranges::sort(files.snapshots);
-    std::ranges::sort(files.segments);
-    return files;
+    std::ranges::sort(found);
+    return found;
+}
+
+base::Result<Files, Fault> list(storage::Disk& disk, const Places& places) {
+    auto snapshots = numbers(disk, places.snapshots, snapshot_format::name_prefix);
+    if (!snapshots) return base::Unexpected(snapshots.error());
+    auto segments = numbers(disk, places.journal, journal_format::name_prefix);
+    if (!segments) return base::Unexpected(segments.error());
+    return Files{std::move(*snapshots), std::move(*segments)};
 }
 
 struct Segment {
@@ -63,11 +70,10 @@ base::Result<Segment, Fault> read_segment(storage::Disk& disk,
 // One run of recovery; what it knows so far.
 class Recovery {
 public:
-    Recovery(storage::Disk& disk, const std::filesystem::path& directory)
-        : disk_(disk), directory_(directory) {}
+    Recovery(storage::Disk& disk, const Places& places) : disk_(disk), places_(places) {}
 
     base::Result<Recovered, Fault> run(const std::function<base::Uuid()>& draw_tree_id) {
-        auto files = list(disk_, directory_);
+        auto files = list(disk_, places_);
         if (!files) return base::Unexpected(files.error());
         auto begun = load_newest(files->snapshots);
         if (begun) begun = drop_unborn(files->segments);
@@ -92,7 +98,7 @@ private:
     // The newest snapshot that is valid, if there is one.
     base::Result<void, Fault> load_newest(const std::vector<Zxid>& snapshots) {
         for (auto zxid = snapshots.rbegin(); zxid != snapshots.rend(); ++zxid) {
-            auto loaded = load_snapshot(disk_, directory_, *zxid);
+            auto loaded = load_snapshot(disk_, places_.snapshots, *zxid);
             if (loaded) {
                 tree_ = std::move(loaded->tree);
                 tree_id_ = loaded->tree_id;
@@ -110,7 +116,7 @@ private:
     // without their header.
     base::Result<void, Fault> drop_unborn(std::vector<Zxid>& segments) {
         while (!segments.empty()) {
-            const auto segment = read_segment(disk_, directory_, segments.back());
+            const auto segment = read_segment(disk_, places_.journal, segments.back());
             if (!segment) return base::Unexpected(segment.error());
             const SegmentReader reader(segment->bytes);
             const auto header = reader.header();
@@ -138,7 +144,7 @@ private:
         std::vector<Zxid> begun;
         for (const Zxid first : std::span(segments).first(segments.size() - 1)) {
             const auto name = numbered_name(journal_format::name_prefix, first);
-            const auto facts = disk_.facts(directory_ / name);
+            const auto facts = disk_.facts(places_.journal / name);
             if (!facts) return base::Unexpected(facts.error());
             if (facts->bytes > journal_format::header_bytes) begun.push_back(first);
         }
@@ -150,13 +156,14 @@ private:
     base::Result<Recovered, Fault> begin(const std::vector<Zxid>& snapshots,
                                          const std::function<base::Uuid()>& draw_tree_id) {
         if (!snapshots.empty() && snapshots.back() > Zxid(0)) {
-            return base::Unexpected(Fault(
-                FaultKind::corrupt,
-                directory_.string() + ": there are snapshots of the metadata but no journal; put " +
-                    "back the files milena-metadata-journal.* that belong to them"));
+            return base::Unexpected(
+                Fault(FaultKind::corrupt,
+                      places_.journal.string() +
+                          ": there are snapshots of the metadata but no journal; put " +
+                          "back the files milena-metadata-journal.* that belong to them"));
         }
         if (!tree_id_) tree_id_ = draw_tree_id();
-        auto journal = Journal::create(disk_, directory_, *tree_id_, tree_.last_zxid());
+        auto journal = Journal::create(disk_, places_.journal, *tree_id_, tree_.last_zxid());
         if (!journal) return base::Unexpected(journal.error());
         return Recovered{std::move(tree_), std::move(*journal), *tree_id_, std::move(notes_)};
     }
@@ -165,7 +172,7 @@ private:
     base::Result<void, Fault> check_reach(const std::vector<Zxid>& snapshots,
                                           const std::vector<Zxid>& segments) const {
         if (segments.front() <= tree_.last_zxid() + std::int64_t{1}) return {};
-        std::string why = directory_.string() + ": the journal begins with transaction " +
+        std::string why = places_.journal.string() + ": the journal begins with transaction " +
                           std::to_string(segments.front().value()) + ", but ";
         why += snapshots.empty() ? "there is no snapshot before it"
                                  : "no valid snapshot reaches up to it";
@@ -184,7 +191,7 @@ private:
         // A segment is durable when the next one begins, as the mark at its end says. But the
         // next one may have been given up at once, for want of space, and this one gone on.
         const bool may_be_torn = behind.empty() || (behind.size() == 1 && !last_has_entries_);
-        auto segment = read_segment(disk_, directory_, first);
+        auto segment = read_segment(disk_, places_.journal, first);
         if (!segment) return base::Unexpected(segment.error());
         SegmentReader reader(segment->bytes);
         const auto header = reader.header();
@@ -289,17 +296,17 @@ private:
         // the file itself says that all of it is durable.
         if (marked_ < reached || was_cut_) {
             auto synced = last_segment_->file->sync();
-            if (synced) synced = disk_.sync_directory(directory_);
+            if (synced) synced = disk_.sync_directory(places_.journal);
             if (!synced) return base::Unexpected(synced.error());
         }
         auto journal = Journal::resume(
-            disk_, directory_, *tree_id_,
+            disk_, places_.journal, *tree_id_,
             {last_segment_->file, last_segment_->first, reached, marked_, end_bytes_});
         return Recovered{std::move(tree_), std::move(journal), *tree_id_, std::move(notes_)};
     }
 
     storage::Disk& disk_;
-    const std::filesystem::path& directory_;
+    const Places& places_;
     Tree tree_;
     std::optional<base::Uuid> tree_id_;
     bool last_has_entries_ = false;  // The last segment.
@@ -314,9 +321,9 @@ private:
 
 }  // namespace
 
-base::Result<Recovered, Fault> recover(storage::Disk& disk, const std::filesystem::path& directory,
+base::Result<Recovered, Fault> recover(storage::Disk& disk, const Places& places,
                                        const std::function<base::Uuid()>& draw_tree_id) {
-    return Recovery(disk, directory).run(draw_tree_id);
+    return Recovery(disk, places).run(draw_tree_id);
 }
 
 bool holds_metadata(storage::Disk& disk, const std::filesystem::path& directory) {
@@ -324,23 +331,22 @@ bool holds_metadata(storage::Disk& disk, const std::filesystem::path& directory)
     return files && !(files->snapshots.empty() && files->segments.empty());
 }
 
-base::Result<void, Fault> remove_superseded(storage::Disk& disk,
-                                            const std::filesystem::path& directory) {
-    constexpr std::size_t snapshots_kept = 2;
-    auto files = list(disk, directory);
+base::Result<void, Fault> remove_superseded(storage::Disk& disk, const Places& places,
+                                            std::size_t snapshots_kept) {
+    auto files = list(disk, places);
     if (!files) return base::Unexpected(files.error());
-    if (files->snapshots.size() < snapshots_kept) return {};
+    if (snapshots_kept == 0 || files->snapshots.size() < snapshots_kept) return {};
     const Zxid oldest = files->snapshots[files->snapshots.size() - snapshots_kept];
     for (const Zxid snapshot : files->snapshots) {
         if (snapshot >= oldest) break;
         const auto name = numbered_name(snapshot_format::name_prefix, snapshot);
-        const auto removed = disk.remove_file(directory / name);
+        const auto removed = disk.remove_file(places.snapshots / name);
         if (!removed) return removed;
     }
     for (std::size_t i = 0; i + 1 < files->segments.size(); ++i) {
         if (files->segments[i + 1] > oldest + std::int64_t{1}) break;
         const auto name = numbered_name(journal_format::name_prefix, files->segments[i]);
-        const auto removed = disk.remove_file(directory / name);
+        const auto removed = disk.remove_file(places.journal / name);
         if (!removed) return removed;
     }
     return {};

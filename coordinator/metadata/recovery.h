@@ -17,9 +17,20 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace coordinator {
+
+// The folders that the files are in; mostly one.
+struct Places {
+    std::filesystem::path snapshots;
+    std::filesystem::path journal;
+
+    Places(std::filesystem::path snapshots_in, std::filesystem::path journal_in)
+        : snapshots(std::move(snapshots_in)), journal(std::move(journal_in)) {}
+    Places(const std::filesystem::path& both) : snapshots(both), journal(both) {}
+};
 
 struct Recovered {
     Tree tree;
@@ -28,20 +39,21 @@ struct Recovered {
     std::vector<std::string> notes;  // What people should know: what was cut or passed over.
 };
 
-// Recover the tree of `directory`, or begin a new one, with the id that `draw_tree_id` gives,
+// Recover the tree of `places`, or begin a new one, with the id that `draw_tree_id` gives,
 // when there are no files of one. All that was recovered is durable. Requires that nobody
 // else uses the directory. Faults: corrupt, with file and position; foreign, with both
 // versions or with the file of another tree; io, no_space.
 [[nodiscard]] base::Result<Recovered, storage::Fault> recover(
-    storage::Disk& disk, const std::filesystem::path& directory,
-    const std::function<base::Uuid()>& draw_tree_id);
+    storage::Disk& disk, const Places& places, const std::function<base::Uuid()>& draw_tree_id);
 
 // Whether the directory holds files of a tree, so that recover() would not begin a new one.
 // False, too, when it cannot be listed.
 bool holds_metadata(storage::Disk& disk, const std::filesystem::path& directory);
 
-// Remove the snapshots but the newest two, and the segments that neither of them needs.
-[[nodiscard]] base::Result<void, storage::Fault> remove_superseded(
-    storage::Disk& disk, const std::filesystem::path& directory);
+// Remove the snapshots but the newest `snapshots_kept`, and the segments that none of them
+// needs. 0 keeps everything.
+[[nodiscard]] base::Result<void, storage::Fault> remove_superseded(storage::Disk& disk,
+                                                                   const Places& places,
+                                                                   std::size_t snapshots_kept);
 
 }  // namespace coordinator

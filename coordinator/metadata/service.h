@@ -1,16 +1,16 @@
-// MetadataService: the metadata tree of a cluster, kept durable by one thread.
+// MetadataService: the metadata tree of a cluster, kept durable.
 //
 //     submit (any thread) --> queue --> service thread: take all that wait
 //                                          lock the tree: decide, apply, unlock
-//                                          journal: one write, one fdatasync
-//                                          callbacks, followers
+//                                       journal thread: one write, one fdatasync
+//                                       service thread: callbacks, followers
 //
-// What gathers in the queue during one fdatasync is the next round: that is the group
-// commit. The tree runs ahead of the disk by one round; nobody is shown what is not
-// durable: callbacks and followers come after it, and read() waits for it.
+// What gathers during one fdatasync goes into the next: that is the group commit. The tree
+// runs ahead of the disk; nobody is shown what is not durable: callbacks and followers come
+// after it, and read() waits for it.
 //
 // A disk that is full stalls the service: it tries again and again, says so once, and
-// answers nobody until it succeeds.
+// acknowledges nothing until it succeeds.
 //
 // Guarantees:
 //   - what was answered survives kill -9 and power loss
@@ -28,6 +28,7 @@
 // requests in flight of its callers.
 #pragma once
 
+#include "coordinator/metadata/timing.h"
 #include "coordinator/metadata/tree.h"
 #include "coordinator/metadata/watches.h"
 #include "protocol/base/result.h"
@@ -35,6 +36,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -77,9 +79,25 @@ struct Follower {
 
 class MetadataService {
 public:
+    // For people.
+    struct Figures {
+        Timing syncs;  // Of the journal.
+        std::int64_t snapshots = 0;
+        std::int64_t sessions_expired = 0;
+        Zxid last_snapshot = {};
+        std::int64_t last_snapshot_ms = 0;  // Since 1970; 0: none since the start.
+    };
+
+    // What the files take.
+    struct Bytes {
+        std::uint64_t snapshots = 0;
+        std::uint64_t journal = 0;
+    };
+
     struct Settings {
         storage::Disk* disk = &storage::real_disk();       // Outlives the service.
         std::string directory;                             // Of journal and snapshots; it exists.
+        std::string journal_directory = {};                // Of the journal, if not the same.
         std::function<std::int64_t()> wall_ms;             // Milliseconds since 1970.
         std::function<std::int64_t()> monotonic_ms;        // For expiry.
         std::function<void(std::span<std::byte>)> random;  // Fills with what nobody can guess.
@@ -89,7 +107,11 @@ public:
         std::int32_t session_timeout_min_ms = 4000;
         std::int32_t session_timeout_max_ms = 60000;
         std::int32_t full_disk_retry_ms = 1000;
-        std::uint64_t snapshot_every_bytes = 16u << 20;  // Of journal since the last one.
+        std::uint64_t snapshot_every_bytes = 16u << 20;  // Of journal since the last one,
+        std::int64_t snapshot_every_transactions = std::numeric_limits<std::int64_t>::max();
+        std::string super_digest = {};   // Who proves this digest passes every list of rights.
+        bool enforces_quotas = false;    // The hard limits below /zookeeper/quota.
+        std::size_t snapshots_kept = 2;  // 0: all, and the whole journal with them.
     };
 
     // Recover what the directory holds and start. The error is one line for people with file
@@ -139,6 +161,11 @@ public:
         return std::move(*seen);
     }
 
+    const Settings& settings() const;
+
+    // Asks the disk.
+    Bytes file_bytes() const;
+
     // Follow the tree without a gap. Returns when start() has run. Nothing is called when the
     // service has failed or stopped.
     void subscribe(Follower follower);
@@ -150,9 +177,9 @@ public:
 
     // Call `step` in its turn, on the service thread with the tree's lock held, and `answer`
     // when all that it did and saw is durable (false: nothing is known of the outcome). Steps
-    // and answers come in the order of the calls; an event that a step caused comes after the
-    // answers of those before it and before its own. WatcherId(0) is nobody: it may look. For
-    // a client that was dismissed neither is called.
+    // come in the order of the calls, and so do the answers of one client; an event that a step
+    // caused comes after the answers of those before it and before its own. WatcherId(0) is nobody:
+    // it may look. For a client that was dismissed neither is called.
     void take_turn(WatcherId client, std::function<void(Turn&)> step,
                    std::function<void(bool durable)> answer);
 

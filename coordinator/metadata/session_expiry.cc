@@ -47,6 +47,12 @@ std::vector<SessionId> SessionExpiry::take_expired(std::int64_t now_ms) {
     return expired;
 }
 
+std::optional<std::int64_t> SessionExpiry::deadline_ms(SessionId session) const {
+    const auto at = deadlines_.find(session);
+    if (at == deadlines_.end()) return std::nullopt;
+    return at->second;
+}
+
 std::optional<std::int64_t> SessionExpiry::next_ms() const {
     if (by_deadline_.empty()) return std::nullopt;
     return by_deadline_.begin()->first;

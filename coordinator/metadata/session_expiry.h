@@ -16,6 +16,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <vector>
 
 namespace coordinator {
@@ -33,6 +34,9 @@ public:
     // The sessions whose time is over; they are forgotten.
     std::vector<SessionId> take_expired(std::int64_t now_ms);
 
+    // When it ends; nothing when it does not end by itself.
+    std::optional<std::int64_t> deadline_ms(SessionId session) const;
+
     // When to ask again.
     std::optional<std::int64_t> next_ms() const;
 
@@ -41,7 +45,7 @@ private:
 
     const std::int32_t tick_ms_;
     std::map<std::int64_t, std::set<SessionId>> by_deadline_;
-    std::map<SessionId, std::int64_t> deadlines_;
+    std::unordered_map<SessionId, std::int64_t> deadlines_;
 };
 
 }  // namespace coordinator

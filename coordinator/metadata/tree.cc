@@ -57,8 +57,8 @@ public:
         std::shared_ptr<const Acl> acl;
     };
 
-    Draft(const Tree& tree, Zxid zxid, const Caller& caller, std::int64_t now_ms)
-        : tree_(tree), caller_(caller), changes_{zxid, now_ms, caller.session, {}} {}
+    Draft(const Tree& tree, Zxid zxid, const Caller& caller, std::int64_t now_ms, Rules rules)
+        : tree_(tree), caller_(caller), rules_(rules), changes_{zxid, now_ms, caller.session, {}} {}
 
     [[nodiscard]] base::Result<OpResult, ZkError> operator()(const Create& op);
     [[nodiscard]] base::Result<OpResult, ZkError> operator()(const Delete& op);
@@ -85,9 +85,11 @@ private:
     }
 
     [[nodiscard]] base::Result<void, ZkError> create_parents(const Create& op);
+    bool fits_quota(std::string_view path, std::int64_t more_count, std::int64_t more_bytes) const;
 
     const Tree& tree_;
     const Caller& caller_;
+    const Rules rules_;
     Transaction changes_;
     std::map<std::string, std::optional<Entry>, std::less<>> nodes_;  // No value: deleted.
 };
@@ -110,6 +112,19 @@ void Tree::Draft::add(const std::string& path, Entry entry) {
 void Tree::Draft::remove(const std::string& path) {
     find(zk_path::parent(path))->meta.child_deleted(changes_.zxid);
     nodes_.insert_or_assign(path, std::nullopt);
+}
+
+// As ZooKeeper: by what the stats say, so that a multi may go over by what it does itself.
+bool Tree::Draft::fits_quota(std::string_view path, std::int64_t more_count,
+                             std::int64_t more_bytes) const {
+    if (!rules_.enforces_quotas) return true;
+    const auto above = tree_.quotas_.above(path);
+    if (!above) return true;
+    const Node* limits = tree_.find(quota::limits_path(*above));
+    const Node* stats = tree_.find(quota::stats_path(*above));
+    if (limits == nullptr || stats == nullptr) return true;
+    return Quota::read(limits->data.get())
+        .permits(Quota::read(stats->data.get()), more_count, more_bytes);
 }
 
 base::Result<void, ZkError> Tree::Draft::create_parents(const Create& op) {
@@ -146,6 +161,7 @@ base::Result<OpResult, ZkError> Tree::Draft::operator()(const Create& op) {
     if (find(path) != nullptr) return refuse(ZkError::node_exists);
     if (parent->meta.kind == NodeKind::ephemeral)
         return refuse(ZkError::no_children_for_ephemerals);
+    if (!fits_quota(path, 1, length(op.data))) return refuse(ZkError::quota_exceeded);
 
     const auto meta = Meta::made(changes_.zxid, changes_.time_ms, length(op.data), op.kind,
                                  is_ephemeral ? caller_.session.value() : op.ttl_ms);
@@ -180,6 +196,9 @@ base::Result<OpResult, ZkError> Tree::Draft::operator()(const SetData& op) {
     Entry* node = find(op.path);
     if (node == nullptr) return refuse(ZkError::no_node);
     if (!may(*node, permission::write)) return refuse(ZkError::no_auth);
+    if (!fits_quota(op.path, 0, length(op.data) - node->meta.data_length)) {
+        return refuse(ZkError::quota_exceeded);
+    }
     if (op.version != any_version && op.version != node->meta.version) {
         return refuse(ZkError::bad_version);
     }
@@ -220,8 +239,8 @@ base::Result<OpResult, ZkError> Tree::Draft::operator()(const Check& op) {
 // ---- decide -------------------------------------------------------------------------------
 
 base::Result<Decision, Refused> Tree::decide(const std::vector<Op>& ops, const Caller& caller,
-                                             std::int64_t now_ms) const {
-    Draft draft(*this, last_zxid_ + std::int64_t{1}, caller, now_ms);
+                                             std::int64_t now_ms, Rules rules) const {
+    Draft draft(*this, last_zxid_ + std::int64_t{1}, caller, now_ms, rules);
     std::vector<OpResult> results;
     results.reserve(ops.size());
     for (const Op& op : ops) {
@@ -272,7 +291,7 @@ base::Result<void, std::string> Tree::fits(const Transaction& transaction) const
     }
     if (transaction.changes.empty()) return wrong("a transaction without changes");
     const Caller us = ourselves(transaction.session);
-    Draft draft(*this, transaction.zxid, us, transaction.time_ms);
+    Draft draft(*this, transaction.zxid, us, transaction.time_ms, {});
     for (const Change& change : transaction.changes) {
         const bool alone = transaction.changes.size() == 1;
         if (std::holds_alternative<SessionCreated>(change)) {
@@ -318,6 +337,7 @@ base::Result<void, std::string> Tree::fits(const Transaction& transaction) const
 Tree::Tree() : root_(std::make_unique<Node>()) {
     root_->acl = acls_.hold(open_acl());
     node_count_ = 1;
+    data_bytes_ = 1;
     // As in ZooKeeper, these are not counted as children created: cversion -1 and -2.
     const Data empty = std::string();
     root_->data = NodeData(empty);
@@ -354,9 +374,11 @@ Tree& Tree::operator=(Tree&& other) noexcept {
     sessions_ = std::move(other.sessions_);
     containers_ = std::move(other.containers_);
     ttl_nodes_ = std::move(other.ttl_nodes_);
+    quotas_ = std::move(other.quotas_);
     last_zxid_ = other.last_zxid_;
     last_session_ = other.last_session_;
     node_count_ = other.node_count_;
+    data_bytes_ = other.data_bytes_;
     image_ = other.image_;
     return *this;
 }
@@ -390,6 +412,7 @@ Tree::Node& Tree::add(std::string_view path, NodeKind kind) {
     base::ensure(added.second, "a node is created once");
     ++parent->meta.num_children;
     ++node_count_;
+    data_bytes_ += path.size();
     if (kind == NodeKind::container) containers_.emplace(path);
     if (kind == NodeKind::ttl) ttl_nodes_.emplace(path);
     return added.first->second;
@@ -436,6 +459,9 @@ void Tree::create(const NodeCreated& created, const Transaction& by, std::vector
     node.meta = Meta::made(by.zxid, by.time_ms, length(created.data), created.kind, owner_or_ttl);
     node.acl = acls_.hold(created.acl);
     node.data = NodeData(created.data);
+    data_bytes_ += node.data.size();
+    if (created.path.starts_with(quota::root)) begin_quota(created.path);
+    count_in_quota(created.path, 1, length(created.data));
     if (is_ephemeral) {
         const auto owner = sessions_.find(by.session);
         base::ensure(owner != sessions_.end(), "an ephemeral node's owner is a session");
@@ -467,7 +493,10 @@ void Tree::remove(const std::string& path, Zxid zxid, std::vector<Event>& events
     }
     containers_.erase(path);
     ttl_nodes_.erase(path);
+    if (const auto subject = quota::subject(path, quota::limits_name)) quotas_.remove(*subject);
+    count_in_quota(path, -1, -std::int64_t{node.data.size()});
     acls_.release(node.acl);
+    data_bytes_ -= path.size() + node.data.size();
     parent->children->erase(at);
     if (parent->children->empty()) parent->children.reset();
     parent->meta.child_deleted(zxid);
@@ -478,8 +507,11 @@ void Tree::set_data(const DataSet& set, const Transaction& by, std::vector<Event
     Node* node = find(set.path);
     base::ensure(node != nullptr, "a node that is set is there");
     if (image_ != nullptr) image_->keep(set.path, *node);
+    count_in_quota(set.path, 0, std::int64_t{length(set.data)} - node->meta.data_length);
     node->meta.data_set(by.zxid, by.time_ms, length(set.data));
+    data_bytes_ -= node->data.size();
     node->data = NodeData(set.data);
+    data_bytes_ += node->data.size();
     events.push_back({EventType::data_changed, set.path, by.zxid, acls_.at(node->acl)});
 }
 

@@ -26,6 +26,7 @@
 #pragma once
 
 #include "coordinator/metadata/acl_table.h"
+#include "coordinator/metadata/quota.h"
 #include "coordinator/metadata/transaction.h"
 #include "coordinator/metadata/znode.h"
 
@@ -83,6 +84,11 @@ struct Session {
     friend bool operator==(const Session&, const Session&) = default;
 };
 
+// What ops are held against besides the tree.
+struct Rules {
+    bool enforces_quotas = false;
+};
+
 class Tree {
 public:
     // A fresh service's tree: "/", "/zookeeper" and its two children.
@@ -95,8 +101,8 @@ public:
     // that fails; session_expired when the caller's session is not there (0 passes, but may
     // not own ephemerals).
     [[nodiscard]] base::Result<Decision, Refused> decide(const std::vector<Op>& ops,
-                                                         const Caller& caller,
-                                                         std::int64_t now_ms) const;
+                                                         const Caller& caller, std::int64_t now_ms,
+                                                         Rules rules = {}) const;
 
     // A new session; its id is transaction.session, above every id that was ever given.
     [[nodiscard]] Transaction decide_create_session(std::int32_t timeout_ms,
@@ -137,7 +143,8 @@ public:
 
     const std::map<SessionId, Session>& sessions() const noexcept { return sessions_; }
     Zxid last_zxid() const noexcept { return last_zxid_; }
-    std::size_t node_count() const noexcept { return node_count_; }  // With "/".
+    std::size_t node_count() const noexcept { return node_count_; }    // With "/".
+    std::uint64_t data_bytes() const noexcept { return data_bytes_; }  // Of paths and data.
 
 private:
     struct Meta;
@@ -160,14 +167,22 @@ private:
     void set_acl(const AclSet& set);
     void close_session(SessionId session, Zxid zxid, std::vector<Event>& events);
 
+    // The stats of the quota that a node lies under follow it.
+    void count_in_quota(std::string_view path, std::int64_t more_count, std::int64_t more_bytes);
+    void begin_quota(const std::string& node);
+    Quota usage_of(std::string_view path) const;
+    void set_stats(const std::string& node, const Quota& stats);
+
     std::unique_ptr<Node> root_;
     AclTable acls_;
     std::map<SessionId, Session> sessions_;
     std::set<std::string, std::less<>> containers_;  // Paths, for decide_reap.
     std::set<std::string, std::less<>> ttl_nodes_;
+    QuotaPaths quotas_;
     Zxid last_zxid_;
     SessionId last_session_;  // The highest id ever given.
     std::size_t node_count_ = 0;
+    std::uint64_t data_bytes_ = 0;
     TreeImage* image_ = nullptr;  // Wants to see a node before it changes.
 };
 

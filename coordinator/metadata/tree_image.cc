@@ -123,6 +123,7 @@ TreeLoader::TreeLoader(Zxid zxid, SessionId last_session,
     tree_.root_ = std::make_unique<Tree::Node>();
     tree_.acls_ = AclTable();
     tree_.node_count_ = 0;
+    tree_.data_bytes_ = 0;
     tree_.last_zxid_ = zxid;
     tree_.last_session_ = last_session;
     for (const SessionImage& session : sessions) {
@@ -151,6 +152,7 @@ base::Result<void, std::string> TreeLoader::add(NodeImage image) {
     if (is_root) {
         has_root_ = true;
         tree_.node_count_ = 1;
+        tree_.data_bytes_ = 1;
     } else {
         node = &tree_.add(image.path, image.kind);
     }
@@ -169,6 +171,10 @@ base::Result<void, std::string> TreeLoader::add(NodeImage image) {
                   image.kind};
     node->acl = tree_.acls_.hold(image.acl);
     node->data = NodeData(image.data);
+    tree_.data_bytes_ += node->data.size();
+    if (auto subject = quota::subject(image.path, quota::limits_name)) {
+        tree_.quotas_.add(std::move(*subject));
+    }
     return {};
 }
 

@@ -8,6 +8,10 @@
 // all earlier writes, and an event comes after the answer that set its watch and before any
 // answer that shows its cause.
 //
+// The tree is ahead of the disk. A step that says what it looks at is answered at once when all
+// of that is durable, and nothing before it of the same client waits; any other answer waits
+// until all that was applied before it is durable.
+//
 // Each turn of a client renews its session. When the session ends without the client's doing,
 // by its time-out or because another client resumed it, the client is told once, by `ended`,
 // and has no session from then on.
@@ -26,6 +30,7 @@
 #include <cstdint>
 #include <functional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace coordinator {
@@ -39,10 +44,19 @@ struct Client {
 class Turn {
 public:
     const Tree& tree() const;
+    const MetadataService::Settings& settings() const;
 
     // Who it is: its session, 0 before it has one, and its ids.
     const Caller& caller() const;
     void add_id(Id id);
+
+    // The step shows the node at `path`, or that there is none, its children's names included;
+    // or it shows no node at all. A step that never says so may show anything.
+    void looks_at(std::string_view path);
+    void looks_at_nothing();
+
+    // The last transaction that the step shows.
+    Zxid zxid() const;
 
     // Make `ops` one transaction, as MetadataService::submit.
     [[nodiscard]] base::Result<Committed, Refused> commit(const std::vector<Op>& ops);
@@ -68,7 +82,13 @@ public:
     bool remove_watch(std::string_view path, WatcherType type);
     std::size_t watches() const;
 
+    // ---- For who tells people of the whole.
+
     const WatchTable& all_watches() const;
+    MetadataService::Figures figures() const;
+    // When each session expires if it is not heard of; of the service's monotonic clock, 0: never.
+    std::vector<std::pair<SessionId, std::int64_t>> deadlines() const;
+    SessionId session_of(WatcherId client) const;
 
 private:
     friend class MetadataService;
@@ -77,6 +97,8 @@ private:
 
     MetadataService::Loop& loop_;
     const WatcherId client_;
+    bool is_narrow_ = false;       // It said what it looks at.
+    bool shows_unsynced_ = false;  // Which is not durable.
 };
 
 }  // namespace coordinator

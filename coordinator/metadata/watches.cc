@@ -7,7 +7,7 @@
 namespace coordinator {
 namespace {
 
-// The kinds that a type of removeWatches and checkWatches covers.
+// The kinds that a type of removeWatches covers.
 std::vector<WatchKind> covered(WatcherType type) {
     switch (type) {
         case WatcherType::children:
@@ -20,6 +20,14 @@ std::vector<WatchKind> covered(WatcherType type) {
     return {WatchKind::data, WatchKind::child, WatchKind::persistent, WatchKind::recursive};
 }
 
+// That of checkWatches: persistent ones are data watches and child watches.
+std::vector<WatchKind> included(WatcherType type) {
+    auto kinds = covered(type);
+    if (type == WatcherType::any) return kinds;
+    kinds.insert(kinds.end(), {WatchKind::persistent, WatchKind::recursive});
+    return kinds;
+}
+
 }  // namespace
 
 void WatchTable::add(WatcherId watcher, std::string_view path, WatchKind kind) {
@@ -28,6 +36,7 @@ void WatchTable::add(WatcherId watcher, std::string_view path, WatchKind kind) {
     if (!at->second.insert(watcher).second) return;
     by_watcher_[watcher].emplace(path, kind);
     ++size_;
+    if (is_in_both(kind)) ++in_both_;
 }
 
 bool WatchTable::has(WatcherId watcher, std::string_view path, WatchKind kind) const {
@@ -36,7 +45,7 @@ bool WatchTable::has(WatcherId watcher, std::string_view path, WatchKind kind) c
 }
 
 bool WatchTable::has(WatcherId watcher, std::string_view path, WatcherType type) const {
-    for (const WatchKind kind : covered(type)) {
+    for (const WatchKind kind : included(type)) {
         if (has(watcher, path, kind)) return true;
     }
     return false;
@@ -50,6 +59,7 @@ bool WatchTable::remove(WatcherId watcher, std::string_view path, WatchKind kind
     own->second.erase(std::pair(std::string(path), kind));
     if (own->second.empty()) by_watcher_.erase(own);
     --size_;
+    if (is_in_both(kind)) --in_both_;
     return true;
 }
 
@@ -100,6 +110,16 @@ std::vector<WatchTable::Fired> WatchTable::fire(const std::vector<Event>& events
         for (const WatcherId watcher : told) fired.push_back({watcher, &event});
     }
     return fired;
+}
+
+std::map<std::string, std::set<WatcherId>> WatchTable::data_watches() const {
+    std::map<std::string, std::set<WatcherId>> all;
+    for (const WatchKind kind : {WatchKind::data, WatchKind::persistent, WatchKind::recursive}) {
+        for (const auto& [path, watchers] : table(kind)) {
+            all[path].insert(watchers.begin(), watchers.end());
+        }
+    }
+    return all;
 }
 
 std::size_t WatchTable::watches_of(WatcherId watcher) const {

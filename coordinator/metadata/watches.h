@@ -57,7 +57,12 @@ public:
     std::vector<Fired> fire(const std::vector<Event>& events);
 
     std::size_t watches_of(WatcherId watcher) const;
+
+    // As ZooKeeper's data table lists them, persistent ones too.
+    std::map<std::string, std::set<WatcherId>> data_watches() const;
     std::size_t size() const noexcept { return size_; }
+    // As ZooKeeper counts them: a persistent one in both of its tables.
+    std::size_t entries() const noexcept { return size_ + in_both_; }
 
 private:
     static constexpr std::size_t kinds = 4;
@@ -68,6 +73,7 @@ private:
     const ByPath& table(WatchKind kind) const noexcept {
         return by_path_[static_cast<std::size_t>(kind)];
     }
+    static bool is_in_both(WatchKind kind) noexcept { return kind >= WatchKind::persistent; }
     bool has(WatcherId watcher, std::string_view path, WatchKind kind) const;
     bool remove(WatcherId watcher, std::string_view path, WatchKind kind);
     void take(WatchKind kind, std::string_view path, Watchers& told);
@@ -75,7 +81,8 @@ private:
 
     ByPath by_path_[kinds];
     std::map<WatcherId, std::set<std::pair<std::string, WatchKind>>> by_watcher_;
-    std::size_t size_ = 0;
+    std::size_t size_ = 0;  // Watchers of all paths.
+    std::size_t in_both_ = 0;
 };
 
 }  // namespace coordinator

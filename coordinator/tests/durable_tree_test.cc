@@ -37,6 +37,8 @@ struct World {
     std::size_t acknowledged = 0;  // How many of them.
     std::unique_ptr<DurableTree> tree;
     std::unique_ptr<SnapshotRun> snapshot;
+    JournalBatch beside;         // On its way to the disk while others are applied.
+    std::size_t beside_end = 0;  // Of the history.
 
     base::Result<void, storage::Fault> open() {
         auto opened = DurableTree::open(disk, directory, [&] {
@@ -50,6 +52,8 @@ struct World {
     }
 
     void close() {
+        beside = {};
+        beside_end = 0;
         snapshot.reset();
         tree.reset();
     }
@@ -64,10 +68,25 @@ struct World {
     }
 
     base::Result<void, storage::Fault> commit() {
+        const auto first = tree->commit(beside);
+        if (!first) return first;
+        acknowledged = std::max(acknowledged, beside_end);
         const auto committed = tree->commit();
         if (committed) acknowledged = history.size();
         return committed;
     }
+
+    // Some more is applied while the disk is busy.
+    base::Result<void, storage::Fault> commit_beside(std::size_t count) {
+        if (beside.empty()) {
+            beside = tree->take_batch();
+            beside_end = history.size();
+        }
+        apply_some(count);
+        return commit();
+    }
+
+    bool has_uncommitted() const { return !beside.empty() || tree->has_uncommitted(); }
 
     void write_snapshot() {
         REQUIRE(tree->roll());
@@ -156,12 +175,12 @@ void crash_and_recover(std::uint64_t seed) {
                     is_full = draw(3) == 0;
                     break;
                 case 1:
-                    if (!in.tree->has_uncommitted() && !in.snapshot) {
+                    if (!in.has_uncommitted() && !in.snapshot) {
                         if (in.tree->roll()) in.snapshot = in.tree->begin_snapshot();
                     }
                     break;
                 case 2:
-                    if (!in.tree->has_uncommitted()) in.tree->mark();
+                    if (!in.has_uncommitted()) in.tree->mark();
                     break;
                 case 3:
                 case 4:
@@ -176,7 +195,7 @@ void crash_and_recover(std::uint64_t seed) {
                     [[fallthrough]];
                 default:
                     in.apply_some(1 + draw(4), data_bytes_max);
-                    static_cast<void>(in.commit());
+                    static_cast<void>(draw(2) == 0 ? in.commit() : in.commit_beside(draw(4)));
             }
         }
         crash();

@@ -351,6 +351,30 @@ TEST_SUITE("coordinator/metadata/service") {
         CHECK_FALSE(in.has("/c"));
     }
 
+    TEST_CASE("the journal may have a directory of its own, and snapshots come by transactions") {
+        Fixture in;
+        in.settings.journal_directory = "/j";
+        in.settings.snapshot_every_transactions = 10;
+        in.settings.snapshots_kept = 0;
+        in.start();
+        const auto has_snapshot = [&] {
+            return std::ranges::any_of(in.disk.files(), [](const std::string& file) {
+                return file.starts_with("/d/milena-metadata-snapshot.0");
+            });
+        };
+        int made = 0;
+        while (!has_snapshot()) CHECK(in.make("/n" + std::to_string(made++)) == ZkError::ok);
+        CHECK(made >= 10);
+        in.restart();
+        CHECK(in.has("/n0"));
+        CHECK(in.has("/n" + std::to_string(made - 1)));
+        const auto files = in.disk.files();
+        CHECK(std::ranges::count(files, "/j/milena-metadata-journal.00000000000000000001") == 1);
+        CHECK(std::ranges::none_of(files, [](const std::string& file) {
+            return file.starts_with("/d/milena-metadata-journal.0");
+        }));
+    }
+
     TEST_CASE("a directory serves one service at a time") {
         Fixture in;
         in.start();

@@ -17,6 +17,16 @@ namespace {
 
 const Caller anyone{SessionId(0), {{"ip", "127.0.0.1"}}};
 
+// The tree as a snapshot brings it back.
+Tree reloaded(Tree& tree) {
+    TreeImage image(tree);
+    TreeLoader loader(image.zxid(), image.last_session(), image.sessions());
+    for (const NodeImage& node : image.next(1000)) REQUIRE(loader.add(node));
+    auto loaded = loader.finish();
+    REQUIRE(loaded);
+    return std::move(*loaded);
+}
+
 // A tree whose journal is a vector.
 struct Fixture {
     Tree tree;
@@ -453,6 +463,44 @@ TEST_SUITE("coordinator/metadata/tree") {
             tree = Tree();
         });
         CHECK_FALSE(tree.exists("/a"));
+    }
+
+    TEST_CASE("the stats of a quota follow the nodes below its path, and hard limits are kept") {
+        Tree tree;
+        const auto run = [&](Op op, bool enforces = true) {
+            const auto decision = tree.decide({op}, ourselves(), 1, {enforces});
+            if (!decision) return decision.error().error;
+            tree.apply(decision->transaction);
+            return ZkError::ok;
+        };
+        const auto make = [&](const std::string& path, const std::string& data = "") {
+            return run(Create{.path = path, .data = data, .with_parents = true});
+        };
+        const auto stats = [&] { return *tree.get("/zookeeper/quota/a/zookeeper_stats")->data; };
+        CHECK(make("/a", "12") == ZkError::ok);
+        CHECK(make("/a/b", "345") == ZkError::ok);
+        CHECK(make("/zookeeper/quota/a/zookeeper_limits",
+                   "count=1,bytes=1=;byteHardLimit=10;countHardLimit=4") == ZkError::ok);
+        CHECK(make("/zookeeper/quota/a/zookeeper_stats", "whatever") == ZkError::ok);
+        CHECK(stats() == "count=2,bytes=5");
+        CHECK(make("/a/c", "6") == ZkError::ok);
+        CHECK(make("/ab", "not below it") == ZkError::ok);
+        CHECK(stats() == "count=3,bytes=6");
+        CHECK(run(SetData{.path = "/a/c", .data = "1234"}) == ZkError::ok);
+        CHECK(run(Delete{.path = "/a/b"}) == ZkError::ok);
+        CHECK(stats() == "count=2,bytes=6");
+        CHECK(tree.exists("/zookeeper/quota/a/zookeeper_stats")->data_length == 15);
+        CHECK(make("/a/d", "12345") == ZkError::quota_exceeded);
+        CHECK(run(SetData{.path = "/a/c", .data = "123456789"}) == ZkError::quota_exceeded);
+        CHECK(make("/a/d") == ZkError::ok);
+        CHECK(make("/a/e") == ZkError::ok);
+        CHECK(make("/a/f") == ZkError::quota_exceeded);
+        CHECK(run(Create{.path = "/a/f"}, false) == ZkError::ok);  // Only when they are enforced.
+        Tree loaded = reloaded(tree);
+        CHECK(loaded.decide({Create{.path = "/a/g"}}, ourselves(), 1, {true}).error().error ==
+              ZkError::quota_exceeded);
+        CHECK(run(Delete{.path = "/zookeeper/quota/a/zookeeper_limits"}) == ZkError::ok);
+        CHECK(make("/a/g") == ZkError::ok);
     }
 
     TEST_CASE("a journal replayed gives the state that wrote it") {
