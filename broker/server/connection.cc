@@ -1,5 +1,6 @@
 #include "broker/server/connection.h"
 
+#include "broker/server/machine.h"
 #include "protocol/base/ensure.h"
 #include "protocol/base/log.h"
 
@@ -20,12 +21,6 @@ namespace {
 constexpr auto as_value = asio::as_tuple(asio::use_awaitable);
 constexpr int reads_per_turn = 8;  // Then others on this thread have theirs.
 constexpr std::size_t slow_bytes_per_second = 1024;
-
-std::int64_t wall_ms() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
 
 }  // namespace
 

@@ -1,13 +1,9 @@
 #include "broker/server/server.h"
 
+#include "broker/server/machine.h"
 #include "protocol/base/log.h"
 
 #include <boost/asio/ip/host_name.hpp>
-
-#include <openssl/rand.h>
-
-#include <chrono>
-#include <cstdlib>
 
 namespace broker {
 
@@ -15,23 +11,6 @@ using base::Result;
 using base::Unexpected;
 
 namespace {
-
-std::int64_t wall_ms() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
-
-std::int64_t monotonic_ms() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-               std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-}
-
-void random_bytes(std::span<std::byte> into) {
-    // OpenSSL's generator fails only when the system has no entropy at all.
-    if (RAND_bytes(reinterpret_cast<unsigned char*>(into.data()), static_cast<int>(into.size())) != 1) std::abort();
-}
 
 unsigned io_threads(const BrokerConfig& config) {
     return config.milena_io_threads ? static_cast<unsigned>(*config.milena_io_threads) : usable_cores();
@@ -93,6 +72,7 @@ Result<void, std::string> Server::serve_metadata() {
     const auto& listener = config_->milena_metadata_listener;
     if (listener && !listener->empty()) settings.hosts = {*listener};
     settings.port = static_cast<std::uint16_t>(config_->milena_metadata_port);
+    settings.wall_ms = wall_ms;
     settings.monotonic_ms = monotonic_ms;
     auto started = coordinator::MetadataServer::start(*cluster_->metadata(), std::move(settings));
     if (!started) {

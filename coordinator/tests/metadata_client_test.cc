@@ -52,7 +52,7 @@ struct Host {
         MetadataServer::Settings at;
         at.hosts = {"127.0.0.1"};
         at.port = port;
-        at.monotonic_ms = monotonic_ms_;
+        at.wall_ms = at.monotonic_ms = monotonic_ms_;
         auto serving = MetadataServer::start(*service, at);
         REQUIRE_MESSAGE(serving, serving.error());
         server = std::move(*serving);

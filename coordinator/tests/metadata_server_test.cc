@@ -37,7 +37,7 @@ struct Host {
         service = std::move(*started);
         MetadataServer::Settings at;
         at.hosts = {"127.0.0.1"};
-        at.monotonic_ms = settings.monotonic_ms;
+        at.wall_ms = at.monotonic_ms = settings.monotonic_ms;
         at.connections_per_host_max = connections_per_host_max;
         auto serving = MetadataServer::start(*service, at);
         REQUIRE_MESSAGE(serving, serving.error());

@@ -24,6 +24,11 @@ std::size_t FrameReader::open_frame_bytes() const noexcept {
     return length < 0 ? 0 : static_cast<std::size_t>(length) + length_bytes;
 }
 
+std::span<const std::byte> FrameReader::open() const noexcept {
+    if (!buffer_) return {};
+    return buffer_->bytes().subspan(begin_, end_ - begin_);
+}
+
 void FrameReader::move_to(std::size_t capacity) {
     auto next = take_buffer(capacity);
     if (buffer_) std::ranges::copy(buffer_->bytes().subspan(begin_, end_ - begin_), next->bytes().begin());

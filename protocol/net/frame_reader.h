@@ -45,6 +45,9 @@ public:
     // The length that a peer announced and that is negative or over the limit.
     std::optional<std::int32_t> fault() const noexcept { return fault_; }
 
+    // What has come and was not handed out.
+    std::span<const std::byte> open() const noexcept;
+
     // Bytes of a frame that has begun and is not complete.
     std::size_t open_bytes() const noexcept { return end_ - begin_; }
 

@@ -36,7 +36,10 @@ Stream::Stream(asio::ip::tcp::socket socket) : socket_(std::move(socket)) {
     socket_.set_option(asio::ip::tcp::no_delay(true), error);
     socket_.set_option(asio::socket_base::keep_alive(true), error);
     const auto remote = socket_.remote_endpoint(error);
-    if (!error) remote_host_ = name_of(remote.address());
+    if (!error) {
+        remote_host_ = name_of(remote.address());
+        remote_port_ = remote.port();
+    }
     const auto local = socket_.local_endpoint(error);
     if (!error) local_host_ = name_of(local.address());
 }

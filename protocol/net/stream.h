@@ -13,6 +13,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <sys/uio.h>
@@ -61,12 +62,14 @@ public:
 
     // Numeric addresses: "127.0.0.1", "::1". Empty when the peer was gone at once.
     const std::string& remote_host() const noexcept { return remote_host_; }
+    std::uint16_t remote_port() const noexcept { return remote_port_; }
     const std::string& local_host() const noexcept { return local_host_; }
 
 private:
     asio::ip::tcp::socket socket_;
     std::string remote_host_;
     std::string local_host_;
+    std::uint16_t remote_port_ = 0;
 };
 
 }  // namespace net

@@ -129,9 +129,16 @@ struct Id {
     static void fields(auto& self, auto&& visit) { visit(self.scheme, self.id); }
 };
 
+struct AclId {
+    Buffer scheme;  // What an empty one is: nobody.
+    Buffer id;
+
+    static void fields(auto& self, auto&& visit) { visit(self.scheme, self.id); }
+};
+
 struct Acl {
     std::int32_t permissions = 0;
-    Id id;
+    AclId id;
 
     static void fields(auto& self, auto&& visit) { visit(self.permissions, self.id); }
 };
@@ -185,7 +192,7 @@ struct DeleteRequest {
 using CheckVersionRequest = DeleteRequest;
 
 struct SetDataRequest {
-    std::string path;
+    Buffer path;
     Buffer data;
     std::int32_t version = -1;
 
@@ -214,7 +221,7 @@ struct ReadRequest {  // exists, getData, getChildren, getChildren2
 };
 
 struct WatchesRequest {  // checkWatches, removeWatches, addWatch
-    std::string path;
+    Buffer path;
     std::int32_t type = 0;  // Which watches; of addWatch the mode.
 
     static void fields(auto& self, auto&& visit) { visit(self.path, self.type); }

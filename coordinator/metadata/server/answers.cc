@@ -52,7 +52,14 @@ base::Result<Write, ZkError> refuse(ZkError error) {
     return base::Unexpected(error);
 }
 
-base::Result<Write, ZkError> read_create(OpCode type, wire::Reader& reader) {
+// As ZooKeeper, to which an entry with a scheme and without an id is no list at all.
+bool is_broken(const std::optional<std::vector<zookeeper::Acl>>& acl) {
+    return acl && std::ranges::any_of(*acl, [](const zookeeper::Acl& entry) {
+               return entry.id.scheme && !entry.id.id;
+           });
+}
+
+base::Result<Write, ZkError> read_create(OpCode type, wire::Reader& reader, bool in_multi) {
     zookeeper::CreateTtlRequest request;
     if (type == OpCode::create_ttl) {
         request = jute::read<zookeeper::CreateTtlRequest>(reader);
@@ -61,7 +68,14 @@ base::Result<Write, ZkError> read_create(OpCode type, wire::Reader& reader) {
     }
     if (reader.failed()) return refuse(ZkError::marshalling_error);
     auto& [path, data, acl, flags] = request.create;
+    // In a multi, ZooKeeper takes a list that is null for a request that it cannot read.
+    const bool is_lost = in_multi && !acl && type != OpCode::create_ttl;
+    if (is_broken(acl) || is_lost) return refuse(ZkError::marshalling_error);
     Create create{.path = std::move(path), .data = std::move(data), .acl = tree_acl(acl)};
+    // The flag alone makes a container in a multi only, and a plain node elsewhere.
+    const bool is_flagged =
+        in_multi && type != OpCode::create_ttl && flags == create_flag::container;
+    if (is_flagged) type = OpCode::create_container;
     if (type == OpCode::create_container) {
         create.kind = NodeKind::container;
     } else if (type == OpCode::create_ttl) {
@@ -75,21 +89,20 @@ base::Result<Write, ZkError> read_create(OpCode type, wire::Reader& reader) {
         if ((flags & create_flag::ephemeral) != 0) create.kind = NodeKind::ephemeral;
         create.sequential = (flags & create_flag::sequential) != 0;
     } else if (flags != create_flag::container) {
-        // Which makes a plain node here, as in ZooKeeper.
         return refuse(ZkError::bad_arguments);
     }
     return Write{type == OpCode::create ? type : OpCode::create2, std::move(create)};
 }
 
 // One operation that changes nodes; unimplemented when `type` is none.
-base::Result<Write, ZkError> read_write(OpCode type, wire::Reader& reader) {
+base::Result<Write, ZkError> read_write(OpCode type, wire::Reader& reader, bool in_multi) {
     std::optional<Write> write;
     switch (type) {
         case OpCode::create:
         case OpCode::create2:
         case OpCode::create_container:
         case OpCode::create_ttl:
-            return read_create(type, reader);
+            return read_create(type, reader, in_multi);
         case OpCode::del: {
             auto request = jute::read<zookeeper::DeleteRequest>(reader);
             write = Write{type, Delete{std::move(request.path), request.version}};
@@ -97,12 +110,15 @@ base::Result<Write, ZkError> read_write(OpCode type, wire::Reader& reader) {
         }
         case OpCode::set_data: {
             auto request = jute::read<zookeeper::SetDataRequest>(reader);
+            // ZooKeeper takes a path that is null for one that is no path, here alone.
+            if (in_multi && !request.path) return refuse(ZkError::marshalling_error);
             write = Write{
-                type, SetData{std::move(request.path), std::move(request.data), request.version}};
+                type, SetData{request.path.value_or(""), std::move(request.data), request.version}};
             break;
         }
         case OpCode::set_acl: {
             auto request = jute::read<zookeeper::SetAclRequest>(reader);
+            if (is_broken(request.acl)) return refuse(ZkError::marshalling_error);
             write = Write{type,
                           SetAcl{std::move(request.path), tree_acl(request.acl), request.version}};
             break;
@@ -137,7 +153,7 @@ void say_result(wire::Writer& writer, OpCode type, const OpResult& result) {
 }
 
 Answer prepare_write(OpCode type, wire::Reader& reader) {
-    auto write = read_write(type, reader);
+    auto write = read_write(type, reader, false);
     if (!write) return always(verdict(write.error()));
     return [type = write->type, ops = std::vector<Op>{std::move(write->op)}](Turn& turn,
                                                                              ReplyBytes& reply) {
@@ -165,7 +181,7 @@ Answer prepare_multi(wire::Reader& reader) {
         if (reader.failed()) return always(verdict(ZkError::marshalling_error));
         if (header.done) break;
         if (header.type == OpCode::set_acl) return always(verdict(ZkError::marshalling_error));
-        auto write = read_write(header.type, reader);
+        auto write = read_write(header.type, reader, true);
         if (!write) return always(verdict(ZkError::marshalling_error));
         types.push_back(write->type);
         ops.push_back(std::move(write->op));
@@ -198,6 +214,7 @@ const std::string& named(const std::string& path) {
 }
 
 ZkError get_data(Turn& turn, const zookeeper::ReadRequest& request, wire::Writer& writer) {
+    turn.looks_at(named(request.path));
     auto node = turn.tree().get(request.path, turn.caller());
     if (!node) return node.error();
     if (request.watch) turn.watch(named(request.path), WatchKind::data);
@@ -207,6 +224,7 @@ ZkError get_data(Turn& turn, const zookeeper::ReadRequest& request, wire::Writer
 
 ZkError get_children(Turn& turn, const zookeeper::ReadRequest& request, bool with_stat,
                      wire::Writer& writer) {
+    turn.looks_at(named(request.path));
     auto children = turn.tree().children(request.path, turn.caller());
     if (!children) return children.error();
     if (request.watch) turn.watch(named(request.path), WatchKind::child);
@@ -216,6 +234,7 @@ ZkError get_children(Turn& turn, const zookeeper::ReadRequest& request, bool wit
 }
 
 Verdict exists(Turn& turn, const zookeeper::ReadRequest& request, ReplyBytes& reply) {
+    turn.looks_at(named(request.path));
     if (request.path.contains('\0')) return verdict(ZkError::bad_arguments);
     const auto stat = turn.tree().exists(request.path, turn.caller());
     const bool tells = stat || stat.error() == ZkError::no_node;
@@ -238,6 +257,7 @@ Answer prepare_multi_read(wire::Reader& reader) {
             return always(verdict(ZkError::marshalling_error));
         }
         reads.push_back({header.type, jute::read<zookeeper::ReadRequest>(reader)});
+        reads.back().request.watch = false;  // As ZooKeeper: none is set here.
     }
     return [reads = std::move(reads)](Turn& turn, ReplyBytes& reply) {
         wire::Writer writer(reply.body);
@@ -282,69 +302,86 @@ std::optional<WatcherType> watcher_type(std::int32_t type) {
 Verdict check_watches(Turn& turn, const zookeeper::WatchesRequest& request, ReplyBytes&) {
     const auto type = watcher_type(request.type);
     if (!type) return verdict(ZkError::marshalling_error);
-    return verdict(turn.has_watch(request.path, *type) ? ZkError::ok : ZkError::no_watcher);
+    return verdict(turn.has_watch(request.path.value_or(""), *type) ? ZkError::ok
+                                                                    : ZkError::no_watcher);
 }
 
 Verdict remove_watches(Turn& turn, const zookeeper::WatchesRequest& request, ReplyBytes&) {
     const auto type = watcher_type(request.type);
     if (!type) return verdict(ZkError::marshalling_error);
-    return verdict(turn.remove_watch(request.path, *type) ? ZkError::ok : ZkError::no_watcher);
+    return verdict(turn.remove_watch(request.path.value_or(""), *type) ? ZkError::ok
+                                                                       : ZkError::no_watcher);
 }
 
 Verdict add_watch(Turn& turn, const zookeeper::WatchesRequest& request, ReplyBytes& reply) {
     if (request.type != 0 && request.type != 1) return verdict(ZkError::marshalling_error);
-    turn.watch(request.path, request.type == 0 ? WatchKind::persistent : WatchKind::recursive);
+    turn.watch(request.path.value_or(""),
+               request.type == 0 ? WatchKind::persistent : WatchKind::recursive);
     return say(reply, zookeeper::NumberResponse{0});
 }
 
 // What a client that comes back missed is told at once, unless it may not read it; what has
 // not changed is watched again.
-void set_watches(Turn& turn, const zookeeper::SetWatchesRequest& request, ReplyBytes& reply) {
-    const Zxid since(request.relative_zxid);
-    const std::vector<std::string> none;
-    const auto tell = [&](EventType type, const std::string& path) {
-        const auto seen = turn.tree().exists(path, turn.caller());
+class WatchesAgain {
+public:
+    WatchesAgain(Turn& turn, Zxid since, ReplyBytes& reply)
+        : turn_(turn), since_(since), reply_(reply) {}
+
+    void data(const std::string& path) {
+        const auto stat = turn_.tree().exists(path);
+        if (!stat) return tell(EventType::deleted, path);
+        if (stat->mzxid > since_) return tell(EventType::data_changed, path);
+        turn_.watch(path, WatchKind::data);
+    }
+
+    void exist(const std::string& path) {
+        if (turn_.tree().exists(path)) return tell(EventType::created, path);
+        turn_.watch(path, WatchKind::data);
+    }
+
+    void child(const std::string& path) {
+        const auto stat = turn_.tree().exists(path);
+        if (!stat) return tell(EventType::deleted, path);
+        if (stat->pzxid > since_) return tell(EventType::children_changed, path);
+        turn_.watch(path, WatchKind::child);
+    }
+
+private:
+    void tell(EventType type, const std::string& path) {
+        const auto seen = turn_.tree().exists(path, turn_.caller());
         if (!seen && seen.error() == ZkError::no_auth) return;
-        write_event(reply.before, type, path);
-    };
-    for (const std::string& path : request.data.value_or(none)) {
-        const auto stat = turn.tree().exists(path);
-        if (!stat) {
-            tell(EventType::deleted, path);
-        } else if (stat->mzxid > since) {
-            tell(EventType::data_changed, path);
-        } else {
-            turn.watch(path, WatchKind::data);
-        }
+        write_event(reply_.before, type, path);
     }
-    for (const std::string& path : request.exist.value_or(none)) {
-        if (turn.tree().exists(path)) {
-            tell(EventType::created, path);
-        } else {
-            turn.watch(path, WatchKind::data);
-        }
-    }
-    for (const std::string& path : request.child.value_or(none)) {
-        const auto stat = turn.tree().exists(path);
-        if (!stat) {
-            tell(EventType::deleted, path);
-        } else if (stat->pzxid > since) {
-            tell(EventType::children_changed, path);
-        } else {
-            turn.watch(path, WatchKind::child);
-        }
-    }
+
+    Turn& turn_;
+    const Zxid since_;
+    ReplyBytes& reply_;
+};
+
+using PathList = std::optional<std::vector<std::string>>;
+
+// As ZooKeeper: a list that is null ends it there, and what came before is done.
+template <class Take>
+bool for_each(const PathList& paths, Take take) {
+    if (!paths) return false;
+    for (const std::string& path : *paths) take(path);
+    return true;
 }
 
-void set_watches2(Turn& turn, const zookeeper::SetWatches2Request& request, ReplyBytes& reply) {
-    set_watches(turn, request.once, reply);
-    const std::vector<std::string> none;
-    for (const std::string& path : request.persistent.value_or(none)) {
-        turn.watch(path, WatchKind::persistent);
-    }
-    for (const std::string& path : request.recursive.value_or(none)) {
-        turn.watch(path, WatchKind::recursive);
-    }
+bool set_watches(Turn& turn, const zookeeper::SetWatchesRequest& request, ReplyBytes& reply) {
+    WatchesAgain again(turn, Zxid(request.relative_zxid), reply);
+    return for_each(request.data, [&](const std::string& path) { again.data(path); }) &&
+           for_each(request.exist, [&](const std::string& path) { again.exist(path); }) &&
+           for_each(request.child, [&](const std::string& path) { again.child(path); });
+}
+
+bool set_watches2(Turn& turn, const zookeeper::SetWatches2Request& request, ReplyBytes& reply) {
+    const auto watch = [&](WatchKind kind) {
+        return [&turn, kind](const std::string& path) { turn.watch(path, kind); };
+    };
+    return set_watches(turn, request.once, reply) &&
+           for_each(request.persistent, watch(WatchKind::persistent)) &&
+           for_each(request.recursive, watch(WatchKind::recursive));
 }
 
 // ---- Who is it ----------------------------------------------------------------------------
@@ -364,8 +401,10 @@ std::string digest_id(const std::string& user_and_password) {
 Verdict add_auth(Turn& turn, const zookeeper::AuthRequest& request, const std::string& host) {
     Verdict judged{.zxid = 0};
     if (request.scheme == "digest" && request.auth) {
-        turn.add_id({"digest", digest_id(*request.auth)});
-    } else if (request.scheme == "ip" && request.auth) {
+        const std::string id = digest_id(*request.auth);
+        if (id == turn.settings().super_digest) turn.add_id({"super", ""});
+        turn.add_id({"digest", id});
+    } else if (request.scheme == "ip") {
         turn.add_id({"ip", host});
     } else {
         judged.err = static_cast<std::int32_t>(ZkError::auth_failed);
@@ -417,6 +456,7 @@ Answer prepare_any(OpCode type, wire::Reader& reader, const std::string& host) {
         case OpCode::get_acl:
             return with<PathRequest>(
                 reader, [](Turn& turn, const PathRequest& request, ReplyBytes& reply) {
+                    turn.looks_at(named(request.path));
                     const auto node = turn.tree().acl(request.path, turn.caller());
                     if (!node) return verdict(node.error());
                     return say(reply, AclResponse{wire_acl(node->first), wire_stat(node->second)});
@@ -444,14 +484,14 @@ Answer prepare_any(OpCode type, wire::Reader& reader, const std::string& host) {
         case OpCode::set_watches:
             return with<SetWatchesRequest>(
                 reader, [](Turn& turn, const SetWatchesRequest& request, ReplyBytes& reply) {
-                    coordinator::set_watches(turn, request, reply);
-                    return Verdict{};
+                    const bool whole = coordinator::set_watches(turn, request, reply);
+                    return verdict(whole ? ZkError::ok : ZkError::marshalling_error);
                 });
         case OpCode::set_watches2:
             return with<SetWatches2Request>(
                 reader, [](Turn& turn, const SetWatches2Request& request, ReplyBytes& reply) {
-                    coordinator::set_watches2(turn, request, reply);
-                    return Verdict{};
+                    const bool whole = coordinator::set_watches2(turn, request, reply);
+                    return verdict(whole ? ZkError::ok : ZkError::marshalling_error);
                 });
         case OpCode::auth:
             return with<AuthRequest>(reader,
@@ -463,7 +503,10 @@ Answer prepare_any(OpCode type, wire::Reader& reader, const std::string& host) {
         case OpCode::sasl:  // No mechanism is configured: ZooKeeper says so with a null token.
             return [](Turn&, ReplyBytes& reply) { return say(reply, TokenResponse{}); };
         case OpCode::ping:
-            return always({});
+            return [](Turn& turn, ReplyBytes&) {
+                turn.looks_at_nothing();
+                return Verdict{};
+            };
         case OpCode::close_session:
             return [](Turn& turn, ReplyBytes&) {
                 turn.close_session();
@@ -491,6 +534,59 @@ Answer prepare(OpCode type, wire::Reader& reader, const std::string& host) {
         if (turn.watches() > watches_per_client_max) judged.drops = true;
         return judged;
     };
+}
+
+const char* short_name(OpCode type) {
+    switch (type) {
+        case OpCode::ping:
+            return "PING";
+        case OpCode::multi:
+            return "MULT";
+        case OpCode::multi_read:
+            return "MLTR";
+        case OpCode::create:
+        case OpCode::create2:
+        case OpCode::create_container:
+        case OpCode::create_ttl:
+            return "CREA";
+        case OpCode::del:
+            return "DELE";
+        case OpCode::set_data:
+            return "SETD";
+        case OpCode::set_acl:
+            return "SETA";
+        case OpCode::close_session:
+            return "CLOS";
+        case OpCode::sync:
+            return "SYNC";
+        case OpCode::exists:
+            return "EXIS";
+        case OpCode::get_data:
+            return "GETD";
+        case OpCode::set_watches:
+            return "SETW";
+        case OpCode::set_watches2:
+            return "STW2";
+        case OpCode::add_watch:
+            return "ADDW";
+        case OpCode::get_acl:
+            return "GETA";
+        case OpCode::get_children:
+        case OpCode::get_children2:
+            return "GETC";
+        case OpCode::get_all_children_number:
+            return "GETACN";
+        case OpCode::check_watches:
+            return "CHKW";
+        case OpCode::remove_watches:
+            return "REMW";
+        case OpCode::get_ephemerals:
+            return "GETE";
+        case OpCode::who_am_i:
+            return "HOMI";
+        default:
+            return "";
+    }
 }
 
 void write_event(std::vector<std::byte>& out, EventType type, const std::string& path) {

@@ -46,6 +46,9 @@ using Answer = std::function<Verdict(Turn&, ReplyBytes&)>;
 // The rest of a request behind its header.
 Answer prepare(zookeeper::OpCode type, wire::Reader& reader, const std::string& host);
 
+// Its name in four letters, as `cons` tells; "" when it has none.
+const char* short_name(zookeeper::OpCode type);
+
 // A frame that tells of an event.
 void write_event(std::vector<std::byte>& out, EventType type, const std::string& path);
 

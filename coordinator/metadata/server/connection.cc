@@ -45,9 +45,10 @@ void Outbox::put(std::vector<std::byte> frame, bool is_event) {
     wake(lock);
 }
 
-void Outbox::answered() {
+void Outbox::answered(const Answered& what) {
     std::unique_lock lock(mutex_);
     --in_flight_;
+    figures_.answered(what);
     wake(lock);
 }
 
@@ -70,11 +71,27 @@ Outbox::Taken Outbox::take() {
 void Outbox::asked() {
     const std::lock_guard lock(mutex_);
     ++in_flight_;
+    ++figures_.received;
+}
+
+void Outbox::asked_word() {
+    const std::lock_guard lock(mutex_);
+    ++figures_.received;
 }
 
 std::size_t Outbox::in_flight() const {
     const std::lock_guard lock(mutex_);
     return in_flight_;
+}
+
+ConnectionFigures Outbox::figures() const {
+    const std::lock_guard lock(mutex_);
+    return figures_;
+}
+
+void Outbox::reset_figures() {
+    const std::lock_guard lock(mutex_);
+    figures_ = {};
 }
 
 void Outbox::close() {
@@ -94,6 +111,7 @@ Connection::Connection(net::Stream stream, const Home& home)
           });
       })),
       reader_(home.frame_bytes_max),
+      established_ms_(home.wall_ms()),
       changed_(stream_.executor(), asio::steady_timer::time_point::max()),
       deadline_(stream_.executor(), first_frame_within) {
     dialog_ = std::make_shared<Dialog>(
@@ -101,7 +119,7 @@ Connection::Connection(net::Stream stream, const Home& home)
         Dialog::Outlet{[box = outbox_](std::vector<std::byte> frame, bool is_event) {
                            box->put(std::move(frame), is_event);
                        },
-                       [box = outbox_] { box->answered(); },
+                       [box = outbox_](const Answered& what) { box->answered(what); },
                        [box = outbox_](std::string why) { box->end(std::move(why)); }});
 }
 
@@ -117,7 +135,17 @@ void Connection::start() {
 
 std::string Connection::peer() const {
     const std::string& host = stream_.remote_host();
-    return host.contains(':') ? "[" + host + "]" : host;
+    return (host.contains(':') ? "[" + host + "]" : host) + ":" +
+           std::to_string(stream_.remote_port());
+}
+
+ConnectionState Connection::state() const {
+    return {.peer = peer(),
+            .queued = outbox_->in_flight(),
+            .established_ms = established_ms_,
+            .timeout_ms = dialog_->timeout_ms(),
+            .session = dialog_->session(),
+            .figures = outbox_->figures()};
 }
 
 bool Connection::is_full() const {
@@ -163,7 +191,6 @@ asio::awaitable<void> Connection::read_frames() {
             const auto frame = reader_.next();
             if (!frame) break;
             if (!std::exchange(has_asked_, true)) deadline_.cancel();
-            ++received_;
             outbox_->asked();
             dialog_->receive(frame->bytes);
         }
@@ -189,11 +216,13 @@ void Connection::answer_word(std::int32_t first_bytes) {
     for (int shift = 24; shift >= 0; shift -= 8) {
         word.push_back(static_cast<char>(static_cast<std::uint32_t>(first_bytes) >> shift & 0xff));
     }
-    home_.word(word, [box = outbox_](const std::string& text) {
-        const auto bytes = std::as_bytes(std::span(text));
-        box->put({bytes.begin(), bytes.end()}, false);
-        box->end("");
-    });
+    outbox_->asked_word();
+    home_.word(word, reader_.open().subspan(sizeof first_bytes),
+               [box = outbox_](const std::string& text) {
+                   const auto bytes = std::as_bytes(std::span(text));
+                   box->put({bytes.begin(), bytes.end()}, false);
+                   box->end("");
+               });
 }
 
 void Connection::flush() {

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "coordinator/metadata/server/dialog.h"
+#include "coordinator/metadata/server/observation.h"
 #include "coordinator/metadata/server/statistics.h"
 #include "protocol/net/frame_reader.h"
 #include "protocol/net/out_queue.h"
@@ -28,6 +29,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -45,12 +47,15 @@ public:
     explicit Outbox(std::function<void()> wake) : wake_(std::move(wake)) {}
 
     void put(std::vector<std::byte> frame, bool is_event);
-    void answered();
+    void answered(const Answered& what);
     void end(std::string why);
 
     Taken take();
     void asked();
+    void asked_word();
     std::size_t in_flight() const;
+    ConnectionFigures figures() const;
+    void reset_figures();
 
     // The connection is gone: nobody is woken any more.
     void close();
@@ -63,6 +68,7 @@ private:
     bool woken_ = false;
     Taken held_;
     std::size_t in_flight_ = 0;
+    ConnectionFigures figures_;
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -75,10 +81,14 @@ public:
     struct Home {
         MetadataService* service = nullptr;
         std::shared_ptr<Statistics> statistics;
+        std::function<std::int64_t()> wall_ms;
         std::function<std::int64_t()> monotonic_ms;
         std::uint32_t frame_bytes_max = 0;
-        // The answer to a four-letter word, by `say`, maybe later; "" when it is none.
-        std::function<void(const std::string& word, std::function<void(std::string)> say)> word;
+        // The answer to a four-letter word, by `say`, maybe later; "" when it is none. `rest`
+        // is what came right behind it.
+        std::function<void(const std::string& word, std::span<const std::byte> rest,
+                           std::function<void(std::string)> say)>
+            word;
         std::function<void(Connection&)> ended;
     };
 
@@ -88,11 +98,8 @@ public:
     void close(const std::string& why);
 
     // For the four-letter words.
-    std::string peer() const;
-    std::size_t queued() const { return outbox_->in_flight(); }
-    std::int64_t received() const noexcept { return received_; }
-    void reset_received() noexcept { received_ = 0; }
-    SessionId session() const noexcept { return dialog_->session(); }
+    ConnectionState state() const;
+    void reset_figures() { outbox_->reset_figures(); }
     const std::string& host() const noexcept { return stream_.remote_host(); }
 
 private:
@@ -101,6 +108,7 @@ private:
     boost::asio::awaitable<void> changed();
     boost::asio::awaitable<void> close_late_comer();
     bool is_full() const;
+    std::string peer() const;
     void answer_word(std::int32_t first_bytes);
     void flush();
     void wake();
@@ -117,7 +125,7 @@ private:
     bool has_asked_ = false;
     bool is_writing_ = false;
     bool is_closed_ = false;
-    std::int64_t received_ = 0;
+    const std::int64_t established_ms_;
     boost::asio::steady_timer changed_;   // Never expires; cancelled at every change.
     boost::asio::steady_timer deadline_;  // Of the first frame.
 };

@@ -42,7 +42,7 @@ void Dialog::start() {
         if (!dialog) return;
         std::vector<std::byte> frame;
         write_event(frame, event.type, event.path);
-        dialog->statistics_->sent();
+        dialog->statistics_->told_of_event();
         dialog->outlet_.send(std::move(frame), true);
     };
     client.ended = [self = weak_from_this()] {
@@ -58,9 +58,9 @@ void Dialog::leave() {
     service_.dismiss(id_);
 }
 
-void Dialog::take_turn(std::function<void(Turn&, Said&)> step) {
+void Dialog::take_turn(std::size_t bytes, std::function<void(Turn&, Said&)> step) {
     auto said = std::make_shared<Said>();
-    statistics_->received();
+    statistics_->received(bytes);
     service_.take_turn(
         id_,
         [self = shared_from_this(), said, step = std::move(step)](Turn& turn) {
@@ -70,25 +70,28 @@ void Dialog::take_turn(std::function<void(Turn&, Said&)> step) {
         },
         [self = shared_from_this(), said, since_ms = monotonic_ms_()](bool durable) {
             if (durable && !said->frames.empty()) {
-                self->statistics_->sent();
-                self->statistics_->answered(self->monotonic_ms_() - since_ms);
+                said->what.bytes = said->frames.size();
+                said->what.at_ms = self->monotonic_ms_();
+                said->what.took_ms = said->what.at_ms - since_ms;
+                self->statistics_->answered(said->what);
                 self->outlet_.send(std::move(said->frames), false);
             }
-            self->outlet_.answered();
+            self->outlet_.answered(said->what);
             if (said->ends || !durable) self->outlet_.end(said->why);
         });
 }
 
-void Dialog::connect(wire::Reader& reader) {
+void Dialog::connect(std::span<const std::byte> payload) {
+    wire::Reader reader(payload);
     const auto request = zookeeper::read_connect_request(reader);
     if (reader.failed()) {
-        take_turn([](Turn&, Said& said) {
+        take_turn(payload.size(), [](Turn&, Said& said) {
             said.ends = true;
             said.why = "its first frame is no connect request";
         });
         return;
     }
-    take_turn([this, request](Turn& turn, Said& said) {
+    take_turn(payload.size(), [this, request](Turn& turn, Said& said) {
         if (request.last_zxid_seen > turn.tree().last_zxid().value()) {
             // As ZooKeeper: it has seen what is not here, so it is to look elsewhere.
             said.ends = true;
@@ -114,6 +117,7 @@ void Dialog::connect(wire::Reader& reader) {
             response.session_id = attached->key.id.value();
             response.password = text_of(attached->key.password);
             session_ = attached->key.id.value();
+            timeout_ms_ = attached->timeout_ms;
         } else {
             said.ends = true;
         }
@@ -124,22 +128,22 @@ void Dialog::connect(wire::Reader& reader) {
 }
 
 void Dialog::receive(std::span<const std::byte> payload) {
-    wire::Reader reader(payload);
     if (!std::exchange(asked_for_session_, true)) {
-        connect(reader);
+        connect(payload);
         return;
     }
+    wire::Reader reader(payload);
     auto header = jute::read<zookeeper::RequestHeader>(reader);
     if (reader.failed()) {
-        take_turn([](Turn&, Said& said) {
+        take_turn(payload.size(), [](Turn&, Said& said) {
             said.ends = true;
             said.why = "it sent a request that is too short for its header";
         });
         return;
     }
     if (header.type == zookeeper::OpCode::ping) header.xid = zookeeper::xid_ping;
-    take_turn([xid = header.xid, answer = prepare(header.type, reader, host_)](Turn& turn,
-                                                                               Said& said) {
+    auto step = [this, header, answer = prepare(header.type, reader, host_)](Turn& turn,
+                                                                             Said& said) {
         if (turn.caller().session.value() == 0) return;  // `ended` is on its way.
         ReplyBytes reply;
         const Verdict judged = answer(turn, reply);
@@ -150,12 +154,17 @@ void Dialog::receive(std::span<const std::byte> payload) {
         }
         said.ends = judged.ends;
         said.frames = std::move(reply.before);
-        const auto zxid = judged.zxid.value_or(turn.tree().last_zxid().value());
+        const auto zxid = judged.zxid.value_or(turn.zxid().value());
         zookeeper::write_frame(said.frames, [&](wire::Writer& writer) {
-            jute::write(writer, zookeeper::ReplyHeader{xid, zxid, judged.err});
+            jute::write(writer, zookeeper::ReplyHeader{header.xid, zxid, judged.err});
             if (judged.err == 0) writer.bytes(reply.body);
         });
-    });
+        said.what = {.operation = short_name(header.type), .xid = header.xid, .zxid = zxid};
+        if (judged.err == static_cast<std::int32_t>(ZkError::auth_failed)) {
+            statistics_->auth_failed();
+        }
+    };
+    take_turn(payload.size(), std::move(step));
 }
 
 }  // namespace coordinator

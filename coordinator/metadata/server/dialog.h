@@ -39,7 +39,7 @@ public:
     struct Outlet {
         // `is_event`: nobody asked for it, so nothing bounds how many there are.
         std::function<void(std::vector<std::byte> frame, bool is_event)> send;
-        std::function<void()> answered;            // One request of receive() is over.
+        std::function<void(const Answered&)> answered;  // One request of receive() is over.
         std::function<void(std::string why)> end;  // Close behind what was sent. "" is no news.
     };
 
@@ -54,16 +54,18 @@ public:
     SessionId session() const noexcept {
         return SessionId(session_.load(std::memory_order_relaxed));
     }
+    std::int32_t timeout_ms() const noexcept { return timeout_ms_.load(std::memory_order_relaxed); }
 
 private:
     struct Said {
         std::vector<std::byte> frames;
         bool ends = false;
         std::string why = {};  // It ends, for people.
+        Answered what = {};
     };
 
-    void connect(wire::Reader& reader);
-    void take_turn(std::function<void(Turn&, Said&)> step);
+    void connect(std::span<const std::byte> payload);
+    void take_turn(std::size_t bytes, std::function<void(Turn&, Said&)> step);
 
     MetadataService& service_;
     const std::shared_ptr<Statistics> statistics_;
@@ -74,6 +76,7 @@ private:
     bool asked_for_session_ = false;  // The connection's.
     bool over_ = false;               // The service thread's.
     std::atomic<std::int64_t> session_{0};
+    std::atomic<std::int32_t> timeout_ms_{0};
 };
 
 }  // namespace coordinator

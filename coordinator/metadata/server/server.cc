@@ -4,6 +4,7 @@
 #include "coordinator/metadata/turn.h"
 #include "protocol/base/log.h"
 #include "protocol/net/buffer.h"
+#include "protocol/wire/big_endian.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -13,6 +14,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <pthread.h>
 #include <set>
@@ -55,10 +57,13 @@ MetadataServer::MetadataServer(MetadataService& service, Settings settings)
       work_(context_.get_executor()) {
     home_.service = &service_;
     home_.statistics = statistics_;
+    home_.wall_ms = settings_.wall_ms;
     home_.monotonic_ms = settings_.monotonic_ms;
+    started_ms_ = settings_.monotonic_ms();
     home_.frame_bytes_max = settings_.frame_bytes_max;
-    home_.word = [this](const std::string& word, std::function<void(std::string)> say) {
-        answer(word, std::move(say));
+    home_.word = [this](const std::string& word, std::span<const std::byte> rest,
+                        std::function<void(std::string)> say) {
+        answer(word, rest, std::move(say));
     };
     home_.ended = [this](Connection& gone) {
         const auto count = per_host_.find(gone.host());
@@ -75,6 +80,17 @@ Result<std::unique_ptr<MetadataServer>, std::string> MetadataServer::start(Metad
                                                                            Settings settings) {
     std::unique_ptr<MetadataServer> server(new MetadataServer(service, std::move(settings)));
     if (const auto bound = server->bind(); !bound) return Unexpected(bound.error());
+    if (const auto& admin = server->settings_.admin) {
+        auto made = AdminServer::start(
+            server->context_, *admin,
+            {[at = server.get()](Depth depth, std::function<void(const Observation*)> tell) {
+                 at->observe(depth, std::move(tell));
+             },
+             [at = server.get()](Act act) { at->act(act); }});
+        if (!made && admin->is_wanted) return Unexpected(made.error());
+        if (!made) base::log_warn("metadata", made.error() + "; it is left out");
+        if (made) server->admin_ = std::move(*made);
+    }
     for (auto& acceptor : server->acceptors_) {
         asio::co_spawn(server->context_, server->accept(acceptor), asio::detached);
     }
@@ -90,6 +106,11 @@ Result<void, std::string> MetadataServer::bind() {
     std::set<tcp::endpoint> addresses;
     port_ = settings_.port;
     for (const std::string& host : settings_.hosts) {
+        if (host.empty()) {
+            addresses.emplace(tcp::v6(), port_);
+            addresses.emplace(tcp::v4(), port_);
+            continue;
+        }
         boost::system::error_code error;
         tcp::resolver resolver(context_);
         const auto found =
@@ -108,7 +129,8 @@ Result<void, std::string> MetadataServer::bind() {
         if (error == asio::error::address_in_use) {
             return Unexpected("port " + std::to_string(port_) + " of " + at.address().to_string() +
                               ", for ZooKeeper's clients, is in use by another process; stop it, "
-                              "or set milena.metadata.port to another port or to -1 for none");
+                              "or set " +
+                              settings_.port_key + " to another port");
         }
         if (error) {
             refused = at.address().to_string() + ": " + error.message();
@@ -129,6 +151,7 @@ void MetadataServer::stop() {
     asio::post(context_, [this] {
         boost::system::error_code ignored;
         for (auto& acceptor : acceptors_) acceptor.close(ignored);
+        if (admin_) admin_->stop();
         const auto held = held_;
         for (const auto& each : held) each->close("");
         work_.reset();
@@ -155,7 +178,10 @@ asio::awaitable<void> MetadataServer::accept(tcp::acceptor& acceptor) {
 void MetadataServer::admit(tcp::socket socket) {
     net::Stream stream(std::move(socket));
     auto& count = per_host_[stream.remote_host()];
-    if (settings_.connections_per_host_max > 0 && count >= settings_.connections_per_host_max) {
+    const bool is_welcome =
+        settings_.connections_per_host_max == 0 || count < settings_.connections_per_host_max;
+    statistics_->connected(is_welcome);
+    if (!is_welcome) {
         base::log_warn("metadata", "Too many connections of " + stream.remote_host() +
                                        ", at most " +
                                        std::to_string(settings_.connections_per_host_max));
@@ -168,36 +194,77 @@ void MetadataServer::admit(tcp::socket socket) {
     connection->start();
 }
 
-void MetadataServer::answer(const std::string& word, std::function<void(std::string)> say) {
-    words::State state;
-    for (const auto& each : held_) {
-        state.connections.push_back(
-            {each->peer(), each->queued(), each->received(), each->session()});
+// ---- What people ask ----------------------------------------------------------------------
+
+void MetadataServer::answer(const std::string& word, std::span<const std::byte> rest,
+                            std::function<void(std::string)> say) {
+    if (!words::is_word(word)) return say("");
+    const auto is_listed = [&](std::string_view one) {
+        return std::ranges::find(settings_.words, one) != settings_.words.end();
+    };
+    if (!is_listed("*") && !is_listed(word)) {
+        return say(word + " is not executed because it is not in the whitelist.\n");
     }
-    state.packets_received = statistics_->packets_received();
-    state.packets_sent = statistics_->packets_sent();
-    state.latency = statistics_->latency();
-    if (word == "srst") statistics_->reset();
-    if (word == "crst") {
-        for (const auto& each : held_) each->reset_received();
+    if (word == "srst") act(Act::reset_server);
+    if (word == "crst") act(Act::reset_connections);
+    if (word == "stmk" && rest.size() >= sizeof trace_mask_) {
+        trace_mask_ = wire::load<std::int64_t>(rest, 0);
     }
-    auto shared = std::make_shared<words::State>(std::move(state));
+    observe(words::depth_of(word), [word, say = std::move(say)](const Observation* seen) {
+        say(seen != nullptr ? words::answer(word, *seen)
+                            : "This ZooKeeper instance is not currently serving requests\n");
+    });
+}
+
+void MetadataServer::act(Act act) {
+    if (act == Act::reset_server) statistics_->reset();
+    if (act != Act::reset_connections) return;
+    for (const auto& each : held_) each->reset_figures();
+}
+
+void MetadataServer::observe(Depth depth, std::function<void(const Observation*)> tell) {
+    const MetadataService::Settings& told = service_.settings();
+    auto seen = std::make_shared<Observation>();
+    seen->facts = {.port = port_,
+                   .data_directory = told.directory,
+                   .journal_directory =
+                       told.journal_directory.empty() ? told.directory : told.journal_directory,
+                   .tick_ms = told.tick_ms,
+                   .connections_per_host_max = settings_.connections_per_host_max,
+                   .session_timeout_min_ms = told.session_timeout_min_ms,
+                   .session_timeout_max_ms = told.session_timeout_max_ms,
+                   .configuration = settings_.configuration};
+    seen->wall_ms = settings_.wall_ms();
+    seen->monotonic_ms = settings_.monotonic_ms();
+    seen->uptime_ms = seen->monotonic_ms - started_ms_;
+    seen->trace_mask = trace_mask_;
+    if (depth.files) seen->bytes = service_.file_bytes();
+    seen->figures = statistics_->figures();
+    for (const auto& each : held_) seen->connections.push_back(each->state());
     service_.take_turn(
-        WatcherId(0),
-        [shared](Turn& turn) {
-            const Tree& tree = turn.tree();
-            shared->zxid = tree.last_zxid();
-            shared->nodes = tree.node_count();
-            shared->watches = turn.all_watches().size();
-            shared->sessions = tree.sessions().size();
-            for (const auto& [id, session] : tree.sessions()) {
-                shared->ephemerals += session.ephemerals.size();
-            }
-        },
-        [shared, word, say = std::move(say)](bool serves) {
-            say(serves ? words::answer(word, *shared).value_or("")
-                       : "This ZooKeeper instance is not currently serving requests\n");
-        });
+        WatcherId(0), [this, depth, seen](Turn& turn) { look_at_tree(turn, depth, *seen); },
+        [seen, tell = std::move(tell)](bool serves) { tell(serves ? seen.get() : nullptr); });
+}
+
+void MetadataServer::look_at_tree(Turn& turn, Depth depth, Observation& seen) const {
+    const Tree& tree = turn.tree();
+    seen.zxid = tree.last_zxid();
+    seen.nodes = tree.node_count() + 1;
+    seen.data_bytes = tree.data_bytes();
+    seen.watches = turn.all_watches().entries();
+    seen.service = turn.figures();
+    seen.sessions = turn.deadlines();
+    for (const auto& [id, session] : tree.sessions()) {
+        seen.ephemerals += session.ephemerals.size();
+        if (!depth.sessions || session.ephemerals.empty()) continue;
+        auto& paths = seen.ephemerals_of[id];
+        paths.assign(session.ephemerals.begin(), session.ephemerals.end());
+    }
+    if (!depth.watches) return;
+    for (const auto& [path, watchers] : turn.all_watches().data_watches()) {
+        auto& sessions = seen.data_watches[path];
+        for (const WatcherId watcher : watchers) sessions.insert(turn.session_of(watcher));
+    }
 }
 
 }  // namespace coordinator

@@ -1,10 +1,219 @@
 #include "coordinator/metadata/server/words.h"
 
+#include "coordinator/metadata/server/machine_facts.h"
+
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdio>
+#include <ctime>
 
 namespace coordinator::words {
 namespace {
+
+// As Java prints a double that was rounded to four places: at least one.
+std::string decimal(double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.4f", value);
+    std::string made = text;
+    while (made.ends_with('0') && !made.ends_with(".0")) made.pop_back();
+    return made;
+}
+
+std::string version_line() {
+    return "Zookeeper version: " + std::string(server_version) + "\n";
+}
+
+std::string server_lines(const Observation& seen) {
+    const Timing& latency = seen.figures.latency;
+    return "Latency min/avg/max: " + std::to_string(latency.min_ms) + "/" +
+           decimal(latency.average_ms()) + "/" + std::to_string(latency.max_ms) +
+           "\nReceived: " + std::to_string(seen.figures.received) +
+           "\nSent: " + std::to_string(seen.figures.sent) +
+           "\nConnections: " + std::to_string(seen.connections.size()) +
+           "\nOutstanding: " + std::to_string(seen.outstanding()) +
+           "\nZxid: " + hex(seen.zxid.value()) +
+           "\nMode: standalone\nNode count: " + std::to_string(seen.nodes) + "\n";
+}
+
+std::string connection_line(const ConnectionState& each, bool in_full) {
+    const bool has_session = each.session.value() != 0;
+    const ConnectionFigures& figures = each.figures;
+    std::string line = " /" + each.peer + "[" + (has_session ? "1" : "0") +
+                       "](queued=" + std::to_string(each.queued) +
+                       ",recved=" + std::to_string(figures.received) +
+                       ",sent=" + std::to_string(figures.sent);
+    if (in_full && has_session) {
+        const Answered& last = figures.last;
+        const bool was_asked = *last.operation != '\0';
+        line += ",sid=" + hex(each.session.value()) +
+                ",lop=" + (was_asked ? last.operation : "NA") +
+                ",est=" + std::to_string(each.established_ms) +
+                ",to=" + std::to_string(each.timeout_ms);
+        if (was_asked && last.xid >= 0) line += ",lcxid=" + hex(last.xid);
+        line += ",lzxid=" + hex(last.zxid) + ",lresp=" + std::to_string(last.at_ms) +
+                ",llat=" + std::to_string(last.took_ms) +
+                ",minlat=" + std::to_string(figures.latency.min_ms) + ",avglat=" +
+                std::to_string(static_cast<std::int64_t>(figures.latency.average_ms())) +
+                ",maxlat=" + std::to_string(figures.latency.max_ms);
+    }
+    return line + ")\n";
+}
+
+std::string connection_lines(const Observation& seen, bool in_full) {
+    std::string lines;
+    for (const auto& each : seen.connections) lines += connection_line(each, in_full);
+    return lines;
+}
+
+std::string conf(const Observation& seen) {
+    const ServerFacts& facts = seen.facts;
+    std::string text;
+    const auto line = [&](std::string_view key, const std::string& value) {
+        text += std::string(key) + "=" + value + "\n";
+    };
+    line("clientPort", std::to_string(facts.port));
+    line("secureClientPort", "-1");
+    line("dataDir", facts.data_directory);
+    line("dataDirSize", std::to_string(seen.bytes.snapshots));
+    line("dataLogDir", facts.journal_directory);
+    line("dataLogSize", std::to_string(seen.bytes.journal));
+    line("tickTime", std::to_string(facts.tick_ms));
+    line("maxClientCnxns", std::to_string(facts.connections_per_host_max));
+    line("minSessionTimeout", std::to_string(facts.session_timeout_min_ms));
+    line("maxSessionTimeout", std::to_string(facts.session_timeout_max_ms));
+    line("clientPortListenBacklog", "-1");
+    line("serverId", "0");
+    return text;
+}
+
+// As Java prints a Date: "Sat Nov 21 19:19:25 UTC 2026".
+std::string date(std::int64_t wall_ms) {
+    const std::time_t seconds = wall_ms / 1000;
+    std::tm local{};
+    ::localtime_r(&seconds, &local);
+    char text[64];
+    const auto size = std::strftime(text, sizeof text, "%a %b %d %H:%M:%S %Z %Y", &local);
+    return {text, size};
+}
+
+std::string dump(const Observation& seen) {
+    const auto when = [&](std::int64_t monotonic_ms) {
+        return date(seen.wall_ms + monotonic_ms - seen.monotonic_ms);
+    };
+    std::map<std::int64_t, std::vector<SessionId>> by_deadline;
+    std::map<SessionId, std::int64_t> deadline_of;
+    for (const auto& [session, deadline] : seen.sessions) {
+        by_deadline[deadline].push_back(session);
+        deadline_of[session] = deadline;
+    }
+    std::string text = "SessionTracker dump:\nSession Sets (" + std::to_string(by_deadline.size()) +
+                       ")/(" + std::to_string(seen.sessions.size()) + "):\n";
+    for (const auto& [deadline, sessions] : by_deadline) {
+        text += std::to_string(sessions.size()) + " expire at " + when(deadline) + ":\n";
+        for (const SessionId session : sessions) text += "\t" + hex(session.value()) + "\n";
+    }
+    text += "ephemeral nodes dump:\nSessions with Ephemerals (" +
+            std::to_string(seen.ephemerals_of.size()) + "):\n";
+    for (const auto& [session, paths] : seen.ephemerals_of) {
+        text += hex(session.value()) + ":\n";
+        for (const std::string& path : paths) text += "\t" + path + "\n";
+    }
+    std::map<std::int64_t, std::vector<const ConnectionState*>> connections;
+    for (const auto& each : seen.connections) {
+        const auto deadline = deadline_of.find(each.session);
+        connections[deadline == deadline_of.end() ? seen.monotonic_ms : deadline->second].push_back(
+            &each);
+    }
+    text += "Connections dump:\nConnections Sets (" + std::to_string(connections.size()) + ")/(" +
+            std::to_string(seen.connections.size()) + "):\n";
+    for (const auto& [deadline, held] : connections) {
+        text += std::to_string(held.size()) + " expire at " + when(deadline) + ":\n";
+        for (const auto* each : held) {
+            text += "\tip: /" + each->peer + " sessionId: " + hex(each->session.value()) + "\n";
+        }
+    }
+    return text;
+}
+
+std::string monitor_lines(const Observation& seen) {
+    std::string lines;
+    for (const auto& [key, value] : monitored(seen)) {
+        lines += "zk_" + key + "\t";
+        if (const auto* text = std::get_if<std::string>(&value)) lines += *text;
+        if (const auto* number = std::get_if<std::int64_t>(&value))
+            lines += std::to_string(*number);
+        if (const auto* fraction = std::get_if<double>(&value)) lines += decimal(*fraction);
+        lines += "\n";
+    }
+    return lines;
+}
+
+std::string environment_lines() {
+    std::string text = "Environment:\n";
+    for (const auto& [key, value] : environment()) text += key + "=" + value + "\n";
+    return text;
+}
+
+std::string watch_summary(const Observation& seen) {
+    return std::to_string(seen.data_watches_by_session().size()) + " connections watching " +
+           std::to_string(seen.data_watches.size()) +
+           " paths\nTotal watches:" + std::to_string(seen.data_watch_count()) + "\n";
+}
+
+std::string watches_by_session(const Observation& seen) {
+    std::string text;
+    for (const auto& [session, paths] : seen.data_watches_by_session()) {
+        text += hex(session.value()) + "\n";
+        for (const std::string& path : paths) text += "\t" + path + "\n";
+    }
+    return text + "\n";
+}
+
+std::string watches_by_path(const Observation& seen) {
+    std::string text;
+    for (const auto& [path, sessions] : seen.data_watches) {
+        text += path + "\n";
+        for (const SessionId session : sessions) text += "\t" + hex(session.value()) + "\n";
+    }
+    return text + "\n";
+}
+
+struct Word {
+    std::string_view name;
+    std::string (*answer)(const Observation& seen);
+};
+
+constexpr std::array all_words = {
+    Word{"ruok", [](const Observation&) -> std::string { return "imok"; }},
+    Word{"isro", [](const Observation&) -> std::string { return "rw"; }},
+    Word{"srvr", [](const Observation& seen) { return version_line() + server_lines(seen); }},
+    Word{"stat",
+         [](const Observation& seen) {
+             return version_line() + "Clients:\n" + connection_lines(seen, false) + "\n" +
+                    server_lines(seen);
+         }},
+    Word{"cons", [](const Observation& seen) { return connection_lines(seen, true) + "\n"; }},
+    Word{"mntr", monitor_lines},
+    Word{"conf", conf},
+    Word{"envi", [](const Observation&) { return environment_lines(); }},
+    Word{"dump", dump},
+    Word{"wchs", watch_summary},
+    Word{"wchc", watches_by_session},
+    Word{"wchp", watches_by_path},
+    Word{"dirs",
+         [](const Observation& seen) {
+             return "datadir_size: " + std::to_string(seen.bytes.snapshots) +
+                    "\nlogdir_size: " + std::to_string(seen.bytes.journal) + "\n";
+         }},
+    Word{"gtmk", [](const Observation& seen) { return std::to_string(seen.trace_mask); }},
+    Word{"stmk", [](const Observation& seen) { return std::to_string(seen.trace_mask); }},
+    Word{"hash", [](const Observation&) -> std::string { return ""; }},  // No digests are kept.
+    Word{"crst", [](const Observation&) -> std::string { return "Connection stats reset.\n"; }},
+    Word{"srst", [](const Observation&) -> std::string { return "Server stats reset.\n"; }},
+};
+
+}  // namespace
 
 std::string hex(std::int64_t value) {
     char text[24];
@@ -12,92 +221,18 @@ std::string hex(std::int64_t value) {
     return "0x" + std::string(text, end.ptr);
 }
 
-std::string average(const Statistics::Latency& latency) {
-    const double mean = latency.count == 0 ? 0.0
-                                           : static_cast<double>(latency.total_ms) /
-                                                 static_cast<double>(latency.count);
-    char text[32];
-    std::snprintf(text, sizeof text, "%.4f", mean);
-    std::string made = text;
-    while (made.ends_with('0') && !made.ends_with(".0")) made.pop_back();
-    return made;
+bool is_word(std::string_view word) {
+    return std::ranges::find(all_words, word, &Word::name) != all_words.end();
 }
 
-std::size_t outstanding(const State& state) {
-    std::size_t queued = 0;
-    for (const auto& each : state.connections) queued += each.queued;
-    return queued;
+Depth depth_of(std::string_view word) {
+    return {.files = word == "conf" || word == "dirs",
+            .sessions = word == "dump",
+            .watches = word.starts_with("wch")};
 }
 
-std::string version_line() {
-    return "Zookeeper version: " + std::string(version) + "\n";
-}
-
-std::string server_lines(const State& state) {
-    return "Latency min/avg/max: " + std::to_string(state.latency.min_ms) + "/" +
-           average(state.latency) + "/" + std::to_string(state.latency.max_ms) +
-           "\nReceived: " + std::to_string(state.packets_received) +
-           "\nSent: " + std::to_string(state.packets_sent) +
-           "\nConnections: " + std::to_string(state.connections.size()) +
-           "\nOutstanding: " + std::to_string(outstanding(state)) +
-           "\nZxid: " + hex(state.zxid.value()) +
-           "\nMode: standalone\nNode count: " + std::to_string(state.nodes) + "\n";
-}
-
-std::string connection_line(const ConnectionState& each, bool with_session) {
-    const bool is_word = each.session.value() == 0;
-    std::string line =
-        " /" + each.peer + "[" + (is_word ? "0" : "1") + "](queued=" + std::to_string(each.queued) +
-        ",recved=" + std::to_string(each.received) +
-        ",sent=" + std::to_string(each.received - static_cast<std::int64_t>(each.queued));
-    if (with_session && !is_word) line += ",sid=" + hex(each.session.value());
-    return line + ")\n";
-}
-
-std::string connection_lines(const State& state, bool with_session) {
-    std::string lines;
-    for (const auto& each : state.connections) lines += connection_line(each, with_session);
-    return lines;
-}
-
-std::string monitor_lines(const State& state) {
-    std::string lines;
-    const auto line = [&](std::string_view key, const std::string& value) {
-        lines += "zk_" + std::string(key) + "\t" + value + "\n";
-    };
-    line("version", std::string(version));
-    line("server_state", "standalone");
-    line("avg_latency", average(state.latency));
-    line("max_latency", std::to_string(state.latency.max_ms));
-    line("min_latency", std::to_string(state.latency.min_ms));
-    line("packets_received", std::to_string(state.packets_received));
-    line("packets_sent", std::to_string(state.packets_sent));
-    line("num_alive_connections", std::to_string(state.connections.size()));
-    line("outstanding_requests", std::to_string(outstanding(state)));
-    line("znode_count", std::to_string(state.nodes));
-    line("watch_count", std::to_string(state.watches));
-    line("ephemerals_count", std::to_string(state.ephemerals));
-    line("global_sessions", std::to_string(state.sessions));
-    line("local_sessions", "0");
-    return lines;
-}
-
-}  // namespace
-
-std::optional<std::string> answer(std::string_view word, const State& state) {
-    if (word == "ruok") return "imok";
-    if (word == "isro") return "rw";
-    if (word == "srvr") return version_line() + server_lines(state);
-    if (word == "stat") {
-        return version_line() + "Clients:\n" + connection_lines(state, false) + "\n" +
-               server_lines(state);
-    }
-    if (word == "cons") return connection_lines(state, true) + "\n";
-    if (word == "mntr") return monitor_lines(state);
-    if (word == "envi") return "Environment:\nzookeeper.version=" + std::string(version) + "\n";
-    if (word == "crst") return "Connection stats reset.\n";
-    if (word == "srst") return "Server stats reset.\n";
-    return std::nullopt;
+std::string answer(std::string_view word, const Observation& seen) {
+    return std::ranges::find(all_words, word, &Word::name)->answer(seen);
 }
 
 }  // namespace coordinator::words

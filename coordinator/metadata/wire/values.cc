@@ -18,7 +18,8 @@ Acl tree_acl(const std::optional<std::vector<zookeeper::Acl>>& acl) {
     Acl made;
     if (!acl) return made;
     for (const auto& entry : *acl) {
-        made.push_back({entry.permissions, {entry.id.scheme, entry.id.id}});
+        made.push_back(
+            {entry.permissions, {entry.id.scheme.value_or(""), entry.id.id.value_or("")}});
     }
     return made;
 }
