@@ -24,6 +24,7 @@ int run_get_offsets(const Words& words);
 int run_export(const Words& words);
 int run_import(const Words& words);
 int run_log_dirs(const Words& words);
+int run_metadata(const Words& words);
 int run_preferred_replica_election(const Words& words);
 int run_producer_perf_test(const Words& words);
 int run_reassign_partitions(const Words& words);

@@ -35,6 +35,7 @@ constexpr Command commands[] = {
     {"export", broker::run_export, "FILE.properties --zookeeper: tell Apache Kafka's ZooKeeper of the topics here"},
     {"import", broker::run_import, "FILE.properties: take over log directories of Apache Kafka"},
     {"log-dirs", broker::run_log_dirs, "sizes of partitions in the brokers' log directories"},
+    {"metadata", broker::run_metadata, "zoo.cfg: the metadata service alone, in the foreground"},
     {"preferred-replica-election", broker::run_preferred_replica_election,
      "leadership back to preferred replicas, through ZooKeeper"},
     {"producer-perf-test", broker::run_producer_perf_test, "how fast records are written"},
