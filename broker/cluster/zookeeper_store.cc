@@ -83,10 +83,12 @@ Result<void, std::string> ZookeeperStore::connect() {
     // The session of the last run may be gone.
     if (state == MetadataClient::State::expired) state = settled(std::nullopt);
     if (state != MetadataClient::State::connected) {
-        return Unexpected("no ZooKeeper at " + settings_.connect +
-                          " (zookeeper.connect) gives a session within " +
-                          std::to_string(settings_.connection_timeout_ms) +
-                          " ms (zookeeper.connection.timeout.ms)");
+        return Unexpected(
+            "no ZooKeeper at " + settings_.connect +
+            " (zookeeper.connect) gives a session within " +
+            std::to_string(settings_.connection_timeout_ms) +
+            " ms (zookeeper.connection.timeout.ms); start it, or leave zookeeper.connect "
+            "out, and this process keeps the metadata");
     }
     const auto made = client_->make_chroot();
     if (!made)

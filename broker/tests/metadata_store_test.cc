@@ -219,7 +219,8 @@ TEST_CASE("an ensemble that is not there is told in one line") {
     REQUIRE(!opened);
     CHECK(opened.error() ==
           "no ZooKeeper at 127.0.0.1:1/kafka (zookeeper.connect) gives a session within 50 ms "
-          "(zookeeper.connection.timeout.ms)");
+          "(zookeeper.connection.timeout.ms); start it, or leave zookeeper.connect out, and this "
+          "process keeps the metadata");
     settings.connect = "a:b:c";
     CHECK(ZookeeperStore::open(settings).error().starts_with("zookeeper.connect: "));
 }
