@@ -49,6 +49,7 @@ public:
         coordinator::MetadataServer::Settings at;
         at.hosts = {"127.0.0.1"};
         at.port = port_;
+        at.wall_ms = [] { return std::int64_t{1'000'000}; };
         at.monotonic_ms = [this] { return now_ms.load(); };
         auto serving = coordinator::MetadataServer::start(*service, at);
         REQUIRE_MESSAGE(serving, serving.error());
