@@ -74,9 +74,9 @@ def invalid_names(kafka, version):
 def created_by_asking(kafka, version):
     name = kafka.name("auto.made")
     kafka.call("Metadata", version, topics=[{"name": name}], allow_auto_topic_creation=False)
-    kafka.call("Metadata", version, topics=[{"name": name}], allow_auto_topic_creation=True)
-    if version < 4:         # the older versions have created it by now
+    if version < 4:         # the older versions do not ask, and are creating it
         kafka.wait_for_topic(name)
+    kafka.call("Metadata", version, topics=[{"name": name}], allow_auto_topic_creation=True)
     kafka.until(lambda: kafka.ask("Metadata", 12, topics=[{"name": name}])["topics"][0]["error_code"] == 0)
     kafka.wait_for_topic(name)
     kafka.call("Metadata", version, topics=[{"name": name}], allow_auto_topic_creation=True)
