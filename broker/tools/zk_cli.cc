@@ -116,6 +116,8 @@ int run_zk_cli(const Words& words) {
         std::cout << "milena " << version_text() << "\n";
         return 0;
     }
+    // Events are printed by another thread, so nobody may flush beside the shell.
+    std::cin.tie(nullptr);
     try {
         const auto line = parse(words);
         ZkShell shell(line.settings);
@@ -123,10 +125,9 @@ int run_zk_cli(const Words& words) {
             throw ShellError("ERROR: no connection to " + line.settings.server + " in time");
         }
         if (!line.command.empty()) return shell.run(line.command);
-        std::cout << "Welcome to ZooKeeper!\n";
         const bool is_typed = ::isatty(STDIN_FILENO) != 0;
-        std::cout << (is_typed ? "JLine support is enabled\n" : "JLine support is disabled\n")
-                  << std::flush;
+        shell.print(std::string("Welcome to ZooKeeper!\nJLine support is ") +
+                    (is_typed ? "enabled\n" : "disabled\n"));
         return is_typed ? converse(shell) : read_lines(shell);
     } catch (const ShellError& error) {
         std::cerr << error.what() << "\n";

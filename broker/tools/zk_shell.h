@@ -52,11 +52,13 @@ public:
 
     static std::string usage();
 
+    // To standard output, whole, beside the events.
+    void print(const std::string& text);
+
 private:
     friend struct ZkCommands;
 
     void connect(const std::string& server);
-    void print(const std::string& text);
     void complain(const std::string& text);
     void tell(const std::string& event);
     coordinator::MetadataClient& client();

@@ -9,7 +9,6 @@ and the program goes on when it is connected again.
 import argparse
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 
@@ -38,9 +37,8 @@ def restart(broker):
         broker.kill()
         broker.start()
     else:
-        broker.zookeeper.end(signal.SIGKILL, 10)
-        broker.zookeeper = None
-        broker.start_zookeeper()
+        broker.zookeeper.kill()
+        broker.zookeeper.start()
 
 
 def run(name, words, broker, address):

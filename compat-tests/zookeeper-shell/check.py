@@ -5,7 +5,6 @@ Both read the same commands from a pipe. `printwatches` stands between them and 
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -239,9 +238,8 @@ def old_commands(ours, server):
 
 
 def restart_zookeeper(apache):
-    apache.zookeeper.end(signal.SIGKILL, 10)
-    apache.zookeeper = None
-    apache.start_zookeeper()
+    apache.zookeeper.kill()
+    apache.zookeeper.start()
 
 
 def main():

@@ -21,6 +21,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <openssl/crypto.h>
 #include <span>
 #include <vector>
 
@@ -95,6 +96,9 @@ void read_as_transaction(std::span<const std::byte> bytes) {
 
 // A service that has met all requests before; begun anew from time to time.
 MetadataService& service() {
+    // Before the service: its threads have to end before the library that they use is cleaned up.
+    static const int crypto = OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, nullptr);
+    base::ensure(crypto == 1, "the library of digests is there");
     static sim::SimDisk* disk = nullptr;
     static std::unique_ptr<MetadataService> one;
     static int met = 0;
