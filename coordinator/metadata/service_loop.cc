@@ -167,10 +167,9 @@ void MetadataService::Loop::apply(const Transaction& transaction) {
         const bool may_know =
             !event->acl || permits(*event->acl, permission::read, guest->second.caller.ids);
         if (!may_know) continue;
-        hold(transaction.zxid,
-             [events, event = event, client = guest->second.client](bool durable) {
-                 if (durable) client->notify(*event);
-             });
+        hold(transaction.zxid, [events, told = event, client = guest->second.client](bool durable) {
+            if (durable) client->notify(*told);
+        });
     }
 }
 
