@@ -302,8 +302,12 @@ class ApacheKafka39(Broker):
     def start_zookeeper(self):
         self.zookeeper.start()
 
-    def start(self):
+    def prepare(self):
+        """What the start of the broker itself takes for granted."""
         self.start_zookeeper()
+
+    def start(self):
+        self.prepare()
         properties = self.write_properties("server.properties", {
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "log.dirs": self.data,
             "zookeeper.connect": f"127.0.0.1:{self.zookeeper_port}",
@@ -338,11 +342,11 @@ class ApacheKafka43(ApacheKafka39):
         return [f"-Dlog4j2.configurationFile=file:{at}" if word.startswith("-Dlog4j.") else word
                 for word in super().java(heap, *words)]
 
-    def start(self):
+    def prepare(self):
         controller = self.zookeeper_port
         settings = {key: value for key, value in self.settings.items() if key != "broker.id"}
         node = self.settings["broker.id"]
-        properties = self.write_properties("server.properties", {
+        self.properties = self.write_properties("server.properties", {
             "process.roles": "broker,controller", "node.id": node,
             "controller.quorum.voters": f"{node}@127.0.0.1:{controller}",
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
@@ -352,8 +356,11 @@ class ApacheKafka43(ApacheKafka39):
             "share.coordinator.state.topic.min.isr": "1", **settings})
         if not self.data.exists():
             subprocess.run(self.java("128m", "kafka.tools.StorageTool", "format", "-t", "MilenaTestCluster0000w",
-                                     "-c", properties), check=True, stdout=subprocess.DEVNULL)
-        self.process = Process(self.java("512m", "kafka.Kafka", properties), self.log)
+                                     "-c", self.properties), check=True, stdout=subprocess.DEVNULL)
+
+    def start(self):
+        self.prepare()
+        self.process = Process(self.java("512m", "kafka.Kafka", self.properties), self.log)
         self.process.wait_for(self.started, 90)
 
 
