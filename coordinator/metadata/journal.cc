@@ -250,10 +250,13 @@ std::optional<Zxid> SegmentReader::synced_behind(std::size_t from, Zxid first) c
     const Zxid least = first + std::int64_t{-1};
     const Zxid most = first + static_cast<std::int64_t>(bytes_.size());
     std::optional<Zxid> highest;
-    for (std::size_t at = from; bytes_.size() - at >= format::entry_transaction_at; ++at) {
+    for (std::size_t at = from; bytes_.size() - at >= format::entry_transaction_at;) {
         const Zxid synced(wire::load<std::int64_t>(bytes_, at + format::entry_synced_zxid_at));
-        if (synced < least || synced > most) continue;
-        if (entry_at(at)) highest = std::max(highest.value_or(synced), synced);
+        const bool is_possible = synced >= least && synced <= most;
+        const auto entry = is_possible ? entry_at(at) : std::nullopt;
+        if (entry) highest = std::max(highest.value_or(synced), synced);
+        // Not into what is valid: where two numbers of it meet, they look like a long entry.
+        at += entry ? format::entry_transaction_at + entry->transaction.size() : 1;
     }
     return highest;
 }

@@ -118,8 +118,10 @@ private:
         while (!segments.empty()) {
             const auto segment = read_segment(disk_, places_.journal, segments.back());
             if (!segment) return base::Unexpected(segment.error());
-            const SegmentReader reader(segment->bytes);
+            SegmentReader reader(segment->bytes);
             const auto header = reader.header();
+            last_has_entries_ = header && reader.next();
+            if (last_has_entries_) return {};
             const auto said = reader.synced_behind(0, segment->first);
             last_has_entries_ = said.has_value();
             if (header) return {};

@@ -165,15 +165,20 @@ class FileReader {
 public:
     FileReader(const storage::File& file, std::string name) : file_(file), name_(std::move(name)) {}
 
-    // The next `count` bytes. corrupt when the file ends before.
-    [[nodiscard]] base::Result<std::vector<std::byte>, Fault> take(std::size_t count) {
-        std::vector<std::byte> bytes(count);
-        const auto got = file_.read(position_, bytes);
+    // Put the next `count` bytes behind those that are kept, in taken(). corrupt when the file
+    // ends before.
+    [[nodiscard]] base::Result<void, Fault> take(std::size_t count) {
+        const std::size_t at = taken_.size();
+        taken_.resize(at + count);
+        const auto got = file_.read(position_, std::span(taken_).subspan(at));
         if (!got) return base::Unexpected(got.error());
         if (*got < count) return base::Unexpected(corrupt("it ends too soon"));
         position_ += count;
-        return bytes;
+        return {};
     }
+
+    std::span<const std::byte> taken() const noexcept { return taken_; }
+    void forget() noexcept { taken_.clear(); }
 
     Fault corrupt(const std::string& why) const {
         return {FaultKind::corrupt, name_ + ": byte " + std::to_string(position_) + ": " + why};
@@ -186,30 +191,32 @@ private:
     const storage::File& file_;
     const std::string name_;
     std::uint64_t position_ = 0;
+    std::vector<std::byte> taken_;
 };
 
+// In the reader's memory: good until it takes the next one.
 struct Block {
     BlockType type;
-    std::vector<std::byte> content;
+    std::span<const std::byte> content;
 };
 
 base::Result<Block, Fault> take_block(FileReader& file, std::uint64_t file_bytes) {
-    auto head = file.take(format::block_type_at);
-    if (!head) return base::Unexpected(head.error());
-    const std::size_t length = wire::load<std::uint32_t>(*head, format::block_length_at);
+    file.forget();
+    auto taken = file.take(format::block_type_at);
+    if (!taken) return base::Unexpected(taken.error());
+    const std::size_t length = wire::load<std::uint32_t>(file.taken(), format::block_length_at);
     if (length < 1 || length > format::block_bytes_max || length > file_bytes - file.position()) {
         return base::Unexpected(file.corrupt("bad length of a block"));
     }
-    auto content = file.take(length);
-    if (!content) return base::Unexpected(content.error());
-    std::vector<std::byte> summed(head->begin() + format::block_length_at, head->end());
-    summed.insert(summed.end(), content->begin(), content->end());
-    if (wire::load<std::uint32_t>(*head, format::block_crc_at) != base::crc32c(summed)) {
+    taken = file.take(length);
+    if (!taken) return base::Unexpected(taken.error());
+    const auto block = file.taken();
+    const auto summed = block.subspan(format::block_length_at);
+    if (wire::load<std::uint32_t>(block, format::block_crc_at) != base::crc32c(summed)) {
         return base::Unexpected(file.corrupt("bad checksum of a block"));
     }
-    const auto type = static_cast<BlockType>(content->front());
-    content->erase(content->begin());
-    return Block{type, std::move(*content)};
+    return Block{static_cast<BlockType>(block[format::block_type_at]),
+                 block.subspan(format::block_content_at)};
 }
 
 struct Header {
@@ -219,9 +226,9 @@ struct Header {
 };
 
 base::Result<Header, Fault> take_header(FileReader& file, Zxid zxid) {
-    const auto header = file.take(format::header_bytes);
-    if (!header) return base::Unexpected(header.error());
-    const auto bytes = std::span<const std::byte>(*header);
+    const auto taken = file.take(format::header_bytes);
+    if (!taken) return base::Unexpected(taken.error());
+    const auto bytes = file.taken();
     if (!std::ranges::equal(bytes.first(format::magic.size()),
                             std::as_bytes(std::span(format::magic)))) {
         return base::Unexpected(file.corrupt("not a snapshot of Milena's metadata: bad magic"));
@@ -281,7 +288,7 @@ base::Result<LoadedSnapshot, Fault> load_snapshot(storage::Disk& disk,
     for (;;) {
         const auto block = take_block(file, *file_bytes);
         if (!block) return base::Unexpected(block.error());
-        wire::Reader in(std::span<const std::byte>(block->content));
+        wire::Reader in(block->content);
         const auto undecodable = [&] {
             return base::Unexpected(file.corrupt("a block does not decode"));
         };
@@ -292,13 +299,13 @@ base::Result<LoadedSnapshot, Fault> load_snapshot(storage::Disk& disk,
             sessions.insert(sessions.end(), more.begin(), more.end());
         } else if (block->type == BlockType::nodes) {
             if (!loader) loader.emplace(header->zxid, header->last_session, sessions);
-            auto more = read_list(in, [&] { return read_node(in); });
-            if (!in.finish()) return undecodable();
-            nodes += static_cast<std::int64_t>(more.size());
-            for (NodeImage& node : more) {
+            for (auto left = in.unsigned_varint(); left > 0 && !in.failed(); --left, ++nodes) {
+                auto node = read_node(in);
+                if (in.failed()) break;
                 const auto added = loader->add(std::move(node));
                 if (!added) return base::Unexpected(file.corrupt(added.error()));
             }
+            if (!in.finish()) return undecodable();
         } else if (block->type == BlockType::end && loader) {
             const bool counts = in.int64() == static_cast<std::int64_t>(sessions.size()) &&
                                 in.int64() == nodes && in.finish();

@@ -54,6 +54,7 @@ class Tree::Draft {
 public:
     struct Entry {
         Meta meta;
+        std::int32_t data_length = 0;
         std::shared_ptr<const Acl> acl;
     };
 
@@ -100,7 +101,9 @@ Tree::Draft::Entry* Tree::Draft::find(std::string_view path) {
     if (drafted != nodes_.end()) return drafted->second ? &*drafted->second : nullptr;
     const Node* node = tree_.find(path);
     if (node == nullptr) return nullptr;
-    const auto added = nodes_.emplace(path, Entry{node->meta, tree_.acls_.at(node->acl)});
+    const auto data_length = static_cast<std::int32_t>(node->data.size());
+    const auto added =
+        nodes_.emplace(path, Entry{node->meta, data_length, tree_.acls_.at(node->meta.acl)});
     return &*added.first->second;
 }
 
@@ -163,11 +166,11 @@ base::Result<OpResult, ZkError> Tree::Draft::operator()(const Create& op) {
         return refuse(ZkError::no_children_for_ephemerals);
     if (!fits_quota(path, 1, length(op.data))) return refuse(ZkError::quota_exceeded);
 
-    const auto meta = Meta::made(changes_.zxid, changes_.time_ms, length(op.data), op.kind,
+    const auto meta = Meta::made(changes_.zxid, changes_.time_ms, op.kind,
                                  is_ephemeral ? caller_.session.value() : op.ttl_ms);
-    add(path, {meta, std::make_shared<const Acl>(*acl)});
+    add(path, {meta, length(op.data), std::make_shared<const Acl>(*acl)});
     changes_.changes.push_back(NodeCreated{path, op.data, op.kind, op.ttl_ms, std::move(*acl)});
-    return OpResult{std::move(path), meta.stat()};
+    return OpResult{std::move(path), meta.stat(length(op.data))};
 }
 
 base::Result<OpResult, ZkError> Tree::Draft::operator()(const Delete& op) {
@@ -196,15 +199,16 @@ base::Result<OpResult, ZkError> Tree::Draft::operator()(const SetData& op) {
     Entry* node = find(op.path);
     if (node == nullptr) return refuse(ZkError::no_node);
     if (!may(*node, permission::write)) return refuse(ZkError::no_auth);
-    if (!fits_quota(op.path, 0, length(op.data) - node->meta.data_length)) {
+    if (!fits_quota(op.path, 0, length(op.data) - node->data_length)) {
         return refuse(ZkError::quota_exceeded);
     }
     if (op.version != any_version && op.version != node->meta.version) {
         return refuse(ZkError::bad_version);
     }
-    node->meta.data_set(changes_.zxid, changes_.time_ms, length(op.data));
+    node->meta.data_set(changes_.zxid, changes_.time_ms);
+    node->data_length = length(op.data);
     changes_.changes.push_back(DataSet{op.path, op.data});
-    return OpResult{{}, node->meta.stat()};
+    return OpResult{{}, node->meta.stat(node->data_length)};
 }
 
 base::Result<OpResult, ZkError> Tree::Draft::operator()(const SetAcl& op) {
@@ -221,7 +225,7 @@ base::Result<OpResult, ZkError> Tree::Draft::operator()(const SetAcl& op) {
     node->meta.acl_set();
     node->acl = std::make_shared<const Acl>(*acl);
     changes_.changes.push_back(AclSet{op.path, std::move(*acl)});
-    return OpResult{{}, node->meta.stat()};
+    return OpResult{{}, node->meta.stat(node->data_length)};
 }
 
 base::Result<OpResult, ZkError> Tree::Draft::operator()(const Check& op) {
@@ -312,9 +316,8 @@ base::Result<void, std::string> Tree::fits(const Transaction& transaction) const
             if (is_ephemeral && !sessions_.contains(transaction.session)) {
                 return wrong("no owner: " + *path);
             }
-            draft.add(*path,
-                      {Meta::made(transaction.zxid, transaction.time_ms, 0, created->kind, 0),
-                       parent->acl});
+            draft.add(*path, {Meta::made(transaction.zxid, transaction.time_ms, created->kind, 0),
+                              0, parent->acl});
         } else if (const auto* deleted = std::get_if<NodeDeleted>(&change)) {
             const auto* node = draft.find(deleted->path);
             if (node == nullptr || is_special(unaliased(deleted->path))) {
@@ -335,17 +338,18 @@ base::Result<void, std::string> Tree::fits(const Transaction& transaction) const
 // ---- apply --------------------------------------------------------------------------------
 
 Tree::Tree() : root_(std::make_unique<Node>()) {
-    root_->acl = acls_.hold(open_acl());
+    static_assert(sizeof(Node) == 88, "there may be a million of them");
+    root_->meta.acl = acls_.hold(open_acl());
     node_count_ = 1;
     data_bytes_ = 1;
     // As in ZooKeeper, these are not counted as children created: cversion -1 and -2.
     const Data empty = std::string();
     root_->data = NodeData(empty);
     for (const auto* path : {"/zookeeper", "/zookeeper/config", "/zookeeper/quota"}) {
-        Node& node = add(path, NodeKind::persistent);
+        Node& node = *add(*find(zk_path::parent(path)), path, NodeKind::persistent);
         node.data = NodeData(empty);
         const bool is_config = std::string_view(path) == "/zookeeper/config";
-        node.acl =
+        node.meta.acl =
             acls_.hold(is_config ? Acl{{permission::read, {"world", "anyone"}}} : open_acl());
     }
 }
@@ -404,18 +408,20 @@ Tree::Node* Tree::find(std::string_view path) {
     return const_cast<Node*>(std::as_const(*this).find(path));
 }
 
-Tree::Node& Tree::add(std::string_view path, NodeKind kind) {
-    Node* parent = find(zk_path::parent(path));
-    base::ensure(parent != nullptr, "a node that is created has a parent");
-    if (!parent->children) parent->children = std::make_unique<Node::Children>();
-    const auto added = parent->children->try_emplace(std::string(zk_path::name(path)));
-    base::ensure(added.second, "a node is created once");
-    ++parent->meta.num_children;
+Tree::Node* Tree::add(Node& parent, std::string_view path, NodeKind kind) {
+    if (!parent.children) parent.children = std::make_unique<Node::Children>();
+    Node::Children& siblings = *parent.children;
+    const auto before = siblings.size();
+    // Names mostly come in their order.
+    const auto name = zk_path::name(path);
+    const auto added = siblings.try_emplace(siblings.end(), Node::Name(name.data(), name.size()));
+    if (siblings.size() == before) return nullptr;
+    ++parent.meta.num_children;
     ++node_count_;
     data_bytes_ += path.size();
     if (kind == NodeKind::container) containers_.emplace(path);
     if (kind == NodeKind::ttl) ttl_nodes_.emplace(path);
-    return added.first->second;
+    return &added->second;
 }
 
 std::vector<Event> Tree::apply(const Transaction& transaction) {
@@ -453,13 +459,14 @@ void Tree::create(const NodeCreated& created, const Transaction& by, std::vector
     if (image_ != nullptr) image_->keep(parent_path, *parent);
     const bool is_ephemeral = created.kind == NodeKind::ephemeral;
     const auto owner_or_ttl = is_ephemeral ? by.session.value() : created.ttl_ms;
-    Node& node = add(created.path, created.kind);
+    Node* const node = add(*parent, created.path, created.kind);
+    base::ensure(node != nullptr, "a node is created once");
     --parent->meta.num_children;  // add() counted it, and so does the next line.
     parent->meta.child_created(by.zxid);
-    node.meta = Meta::made(by.zxid, by.time_ms, length(created.data), created.kind, owner_or_ttl);
-    node.acl = acls_.hold(created.acl);
-    node.data = NodeData(created.data);
-    data_bytes_ += node.data.size();
+    node->meta = Meta::made(by.zxid, by.time_ms, created.kind, owner_or_ttl);
+    node->meta.acl = acls_.hold(created.acl);
+    node->data = NodeData(created.data);
+    data_bytes_ += node->data.size();
     if (created.path.starts_with(quota::root)) begin_quota(created.path);
     count_in_quota(created.path, 1, length(created.data));
     if (is_ephemeral) {
@@ -467,9 +474,9 @@ void Tree::create(const NodeCreated& created, const Transaction& by, std::vector
         base::ensure(owner != sessions_.end(), "an ephemeral node's owner is a session");
         owner->second.ephemerals.insert(created.path);
     }
-    events.push_back({EventType::created, created.path, by.zxid, acls_.at(node.acl)});
-    events.push_back(
-        {EventType::children_changed, std::string(parent_path), by.zxid, acls_.at(parent->acl)});
+    events.push_back({EventType::created, created.path, by.zxid, acls_.at(node->meta.acl)});
+    events.push_back({EventType::children_changed, std::string(parent_path), by.zxid,
+                      acls_.at(parent->meta.acl)});
 }
 
 void Tree::remove(const std::string& path, Zxid zxid, std::vector<Event>& events) {
@@ -484,9 +491,9 @@ void Tree::remove(const std::string& path, Zxid zxid, std::vector<Event>& events
         image_->keep(parent_path, *parent);
         image_->keep(path, node);
     }
-    events.push_back({EventType::deleted, path, zxid, acls_.at(node.acl)});
+    events.push_back({EventType::deleted, path, zxid, acls_.at(node.meta.acl)});
     events.push_back(
-        {EventType::children_changed, std::string(parent_path), zxid, acls_.at(parent->acl)});
+        {EventType::children_changed, std::string(parent_path), zxid, acls_.at(parent->meta.acl)});
     if (node.meta.kind == NodeKind::ephemeral) {
         const auto owner = sessions_.find(SessionId(node.meta.owner_or_ttl));
         if (owner != sessions_.end()) owner->second.ephemerals.erase(path);
@@ -495,7 +502,7 @@ void Tree::remove(const std::string& path, Zxid zxid, std::vector<Event>& events
     ttl_nodes_.erase(path);
     if (const auto subject = quota::subject(path, quota::limits_name)) quotas_.remove(*subject);
     count_in_quota(path, -1, -std::int64_t{node.data.size()});
-    acls_.release(node.acl);
+    acls_.release(node.meta.acl);
     data_bytes_ -= path.size() + node.data.size();
     parent->children->erase(at);
     if (parent->children->empty()) parent->children.reset();
@@ -507,12 +514,12 @@ void Tree::set_data(const DataSet& set, const Transaction& by, std::vector<Event
     Node* node = find(set.path);
     base::ensure(node != nullptr, "a node that is set is there");
     if (image_ != nullptr) image_->keep(set.path, *node);
-    count_in_quota(set.path, 0, std::int64_t{length(set.data)} - node->meta.data_length);
-    node->meta.data_set(by.zxid, by.time_ms, length(set.data));
+    count_in_quota(set.path, 0, std::int64_t{length(set.data)} - node->data.size());
+    node->meta.data_set(by.zxid, by.time_ms);
     data_bytes_ -= node->data.size();
     node->data = NodeData(set.data);
     data_bytes_ += node->data.size();
-    events.push_back({EventType::data_changed, set.path, by.zxid, acls_.at(node->acl)});
+    events.push_back({EventType::data_changed, set.path, by.zxid, acls_.at(node->meta.acl)});
 }
 
 void Tree::set_acl(const AclSet& set) {
@@ -520,8 +527,8 @@ void Tree::set_acl(const AclSet& set) {
     base::ensure(node != nullptr, "a node whose ACL is set is there");
     if (image_ != nullptr) image_->keep(set.path, *node);
     node->meta.acl_set();
-    const auto old = node->acl;
-    node->acl = acls_.hold(set.acl);
+    const auto old = node->meta.acl;
+    node->meta.acl = acls_.hold(set.acl);
     acls_.release(old);
 }
 
@@ -540,7 +547,7 @@ base::Result<const Tree::Node*, ZkError> Tree::readable(std::string_view path,
                                                         const Caller& caller) const {
     const Node* node = find(path);
     if (node == nullptr) return base::Unexpected(ZkError::no_node);
-    if (!permits(*acls_.at(node->acl), permissions, caller.ids)) {
+    if (!permits(*acls_.at(node->meta.acl), permissions, caller.ids)) {
         return base::Unexpected(ZkError::no_auth);
     }
     return node;
@@ -550,23 +557,23 @@ base::Result<Stat, ZkError> Tree::exists(std::string_view path, const Caller& ca
     if (path.contains('\0')) return base::Unexpected(ZkError::bad_arguments);
     const auto node = readable(path, permission::read, caller);
     if (!node) return base::Unexpected(node.error());
-    return (*node)->meta.stat();
+    return (*node)->stat();
 }
 
 base::Result<NodeView, ZkError> Tree::get(std::string_view path, const Caller& caller) const {
     const auto node = readable(path, permission::read, caller);
     if (!node) return base::Unexpected(node.error());
-    return NodeView{(*node)->data.get(), (*node)->meta.stat()};
+    return NodeView{(*node)->data.get(), (*node)->stat()};
 }
 
 base::Result<ChildrenView, ZkError> Tree::children(std::string_view path,
                                                    const Caller& caller) const {
     const auto node = readable(path, permission::read, caller);
     if (!node) return base::Unexpected(node.error());
-    ChildrenView view{{}, (*node)->meta.stat()};
+    ChildrenView view{{}, (*node)->stat()};
     if (!(*node)->children) return view;
     view.names.reserve((*node)->children->size());
-    for (const auto& child : *(*node)->children) view.names.push_back(child.first);
+    for (const auto& child : *(*node)->children) view.names.emplace_back(Node::text(child.first));
     return view;
 }
 
@@ -574,9 +581,9 @@ base::Result<std::pair<Acl, Stat>, ZkError> Tree::acl(std::string_view path,
                                                       const Caller& caller) const {
     const auto node = readable(path, permission::read | permission::admin, caller);
     if (!node) return base::Unexpected(node.error());
-    const Acl& acl = *acls_.at((*node)->acl);
+    const Acl& acl = *acls_.at((*node)->meta.acl);
     const bool may_see_all = permits(acl, permission::admin, caller.ids);
-    return std::pair(may_see_all ? acl : masked(acl), (*node)->meta.stat());
+    return std::pair(may_see_all ? acl : masked(acl), (*node)->stat());
 }
 
 base::Result<std::int32_t, ZkError> Tree::all_children_number(std::string_view path,

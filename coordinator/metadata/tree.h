@@ -155,7 +155,8 @@ private:
 
     const Node* find(std::string_view path) const;
     Node* find(std::string_view path);
-    Node& add(std::string_view path, NodeKind kind);
+    // Null when there is a node of that path.
+    Node* add(Node& parent, std::string_view path, NodeKind kind);
     [[nodiscard]] base::Result<const Node*, ZkError> readable(std::string_view path,
                                                               std::int32_t permissions,
                                                               const Caller& caller) const;

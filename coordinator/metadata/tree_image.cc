@@ -35,7 +35,7 @@ NodeImage TreeImage::image(std::string path, const Tree::Node& node) const {
     const Tree::Meta& meta = node.meta;
     return {std::move(path),
             node.data.get(),
-            *tree_.acls_.at(node.acl),
+            *tree_.acls_.at(meta.acl),
             meta.czxid,
             meta.mzxid,
             meta.pzxid,
@@ -65,7 +65,7 @@ const Tree::Node* TreeImage::next_live(std::string& path) const {
         const auto end = std::min(rest.find('/', 1), rest.size());
         const auto name = rest.substr(1, end - 1);
         const auto at = node->children->lower_bound(name);
-        const bool exists = at != node->children->end() && at->first == name;
+        const bool exists = at != node->children->end() && Tree::Node::text(at->first) == name;
         levels.push_back({node->children.get(), exists ? std::next(at) : at, walked});
         node = exists ? &at->second : nullptr;
         walked += end;
@@ -74,7 +74,7 @@ const Tree::Node* TreeImage::next_live(std::string& path) const {
     const auto go = [&](std::size_t parent_bytes, const auto& child) {
         path.resize(parent_bytes);
         path += '/';
-        path += child.first;
+        path += Tree::Node::text(child.first);
         return &child.second;
     };
     if (node != nullptr && rest.empty() && node->children) {
@@ -139,10 +139,11 @@ base::Result<void, std::string> TreeLoader::add(NodeImage image) {
     if (image.czxid > tree_.last_zxid_) return wrong("newer than the snapshot");
     Tree::Node* node = tree_.root_.get();
     if (!is_root) {
-        const Tree::Node* parent = tree_.find(zk_path::parent(image.path));
+        Tree::Node* const parent = parent_of(image.path);
         if (parent == nullptr) return wrong("no parent");
         if (parent->meta.kind == NodeKind::ephemeral) return wrong("the parent is ephemeral");
-        if (tree_.find(image.path) != nullptr) return wrong("given twice");
+        node = tree_.add(*parent, image.path, image.kind);
+        if (node == nullptr) return wrong("given twice");
     }
     if (image.kind == NodeKind::ephemeral) {
         const auto owner = tree_.sessions_.find(SessionId(image.owner_or_ttl));
@@ -153,10 +154,7 @@ base::Result<void, std::string> TreeLoader::add(NodeImage image) {
         has_root_ = true;
         tree_.node_count_ = 1;
         tree_.data_bytes_ = 1;
-    } else {
-        node = &tree_.add(image.path, image.kind);
     }
-    const std::int32_t data_length = image.data ? static_cast<std::int32_t>(image.data->size()) : 0;
     node->meta = {image.czxid,
                   image.mzxid,
                   image.pzxid,
@@ -167,15 +165,24 @@ base::Result<void, std::string> TreeLoader::add(NodeImage image) {
                   image.aversion,
                   image.children_created,
                   0,
-                  data_length,
+                  tree_.acls_.hold(image.acl),
                   image.kind};
-    node->acl = tree_.acls_.hold(image.acl);
     node->data = NodeData(image.data);
     tree_.data_bytes_ += node->data.size();
     if (auto subject = quota::subject(image.path, quota::limits_name)) {
         tree_.quotas_.add(std::move(*subject));
     }
     return {};
+}
+
+// Siblings come one behind the other, but for their own children.
+Tree::Node* TreeLoader::parent_of(std::string_view path) {
+    const auto parent = zk_path::parent(path);
+    if (parent_ == nullptr || parent != parent_path_) {
+        parent_ = tree_.find(parent);
+        parent_path_ = parent;
+    }
+    return parent_;
 }
 
 base::Result<Tree, std::string> TreeLoader::finish() {

@@ -102,8 +102,12 @@ public:
     [[nodiscard]] base::Result<Tree, std::string> finish();
 
 private:
+    Tree::Node* parent_of(std::string_view path);
+
     Tree tree_;
     bool has_root_ = false;
+    std::string parent_path_;  // Of the last node; parent_ is null before there is one.
+    Tree::Node* parent_ = nullptr;
 };
 
 }  // namespace coordinator

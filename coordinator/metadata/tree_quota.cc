@@ -52,7 +52,6 @@ void Tree::set_stats(const std::string& path, const Quota& stats) {
     const Data data = stats.stats();
     data_bytes_ -= node->data.size();
     node->data = NodeData(data);
-    node->meta.data_length = static_cast<std::int32_t>(data->size());
     data_bytes_ += node->data.size();
 }
 

@@ -4,6 +4,7 @@
 #include "coordinator/metadata/snapshot_format.h"
 #include "coordinator/tests/metadata_fixture.h"
 #include "coordinator/tests/sim_disk.h"
+#include "protocol/base/crc32c.h"
 #include "protocol/wire/big_endian.h"
 
 #include <doctest/doctest.h>
@@ -323,6 +324,36 @@ TEST_SUITE("coordinator/metadata/durable_tree") {
         REQUIRE(found);
         CHECK(found->zxid == Zxid(1));
         CHECK(in.tree->notes().size() == 1);
+    }
+
+    TEST_CASE("what a node holds is not taken for what the journal says") {
+        World in;
+        REQUIRE(in.open());
+        in.apply_some(1);
+        REQUIRE(in.commit());
+        const auto durable = in.disk.content(journal_file(1)).size();
+        // A mark that says that transaction 3 was durable, as a node's data.
+        std::string mark(journal_format::entry_transaction_at, '\0');
+        const auto bytes = std::as_writable_bytes(std::span(mark));
+        wire::store(bytes, journal_format::entry_length_at, std::uint32_t{8});
+        wire::store(bytes, journal_format::entry_synced_zxid_at, std::int64_t{3});
+        wire::store(bytes, journal_format::entry_crc_at,
+                    base::crc32c(bytes.subspan(journal_format::entry_length_at)));
+        for (const Create& create : {Create{.path = "/x"}, Create{.path = "/y", .data = mark}}) {
+            const auto decision = in.tree->tree().decide({create}, ourselves(), 1);
+            REQUIRE(decision);
+            in.apply(decision->transaction);
+        }
+        in.disk.refuse_by([](const std::string& call) -> std::optional<FaultKind> {
+            if (call == "sync") return FaultKind::io;
+            return std::nullopt;
+        });
+        REQUIRE_FALSE(in.commit());
+        in.disk.refuse_by(nullptr);
+        in.flip(journal_file(1), durable + 40, 0);  // Of /x, so that it is a torn tail.
+        const auto found = in.reopened();
+        REQUIRE(found);
+        CHECK(found->zxid == Zxid(1));
     }
 
     TEST_CASE("a snapshot and the journal since then give the same tree as the whole journal") {

@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace coordinator;
@@ -105,6 +107,27 @@ TEST_SUITE("coordinator/metadata/tree_image") {
         CHECK(loaded->last_zxid() == tree.last_zxid());
         CHECK(loaded->decide_reap(9, 1000).changes == tree.decide_reap(9, 1000).changes);
         CHECK(loaded->decide_reap(9, 1000).changes.size() == 2);
+    }
+
+    TEST_CASE("a snapshot may give nodes in any order that has parents before their children") {
+        Tree tree;
+        run(tree, {Create{.path = "/a"}, Create{.path = "/a/b"}, Create{.path = "/a/c"},
+                   Create{.path = "/a/b/c"}, Create{.path = "/b"}, Create{.path = "/b/a"}});
+        TreeImage image(tree);
+        const auto nodes = image.next(100);
+        auto turned = nodes;
+        std::ranges::stable_sort(turned, [](const NodeImage& one, const NodeImage& other) {
+            const auto depth = [](const NodeImage& node) {
+                return node.path == "/" ? 0 : std::ranges::count(node.path, '/');
+            };
+            return std::pair(depth(one), other.path) < std::pair(depth(other), one.path);
+        });
+        REQUIRE(turned != nodes);
+        TreeLoader loader(image.zxid(), image.last_session(), image.sessions());
+        for (const NodeImage& node : turned) REQUIRE(loader.add(node));
+        auto loaded = loader.finish();
+        REQUIRE(loaded);
+        CHECK(all_of(*loaded) == nodes);
     }
 
     TEST_CASE("a snapshot that cannot be is refused") {
