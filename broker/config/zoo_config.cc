@@ -91,6 +91,8 @@ constexpr std::array keys = {
             to.snapshot_every_kib = *number > 0 ? std::min(*number, none) : none;
             return std::nullopt;
         }},
+    Key{"preAllocSize",
+        [](ZooConfig& to, std::string_view v) { return take_number(to.journal_room_kib, v, 0); }},
     Key{"autopurge.snapRetainCount",
         [](ZooConfig& to, std::string_view v) {
             const auto wanted = take_number(to.snapshots_kept, v, 1);
@@ -137,7 +139,7 @@ constexpr std::array keys = {
 };
 
 // For an ensemble, for Java, or made needless by how this service works.
-constexpr std::array<std::string_view, 28> without_effect = {"initLimit",
+constexpr std::array<std::string_view, 27> without_effect = {"initLimit",
                                                              "syncLimit",
                                                              "connectToLearnerMasterLimit",
                                                              "electionAlg",
@@ -147,7 +149,6 @@ constexpr std::array<std::string_view, 28> without_effect = {"initLimit",
                                                              "syncEnabled",
                                                              "standaloneEnabled",
                                                              "reconfigEnabled",
-                                                             "preAllocSize",
                                                              "globalOutstandingLimit",
                                                              "clientPortListenBacklog",
                                                              "extendedTypesEnabled",

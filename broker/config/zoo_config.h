@@ -33,6 +33,7 @@ struct ZooConfig {
     std::int32_t frame_bytes_max = 0xfffff;
     std::int32_t snapshot_every_transactions = 100'000;
     std::int64_t snapshot_every_kib = 4 << 20;
+    std::int32_t journal_room_kib = 64 << 10;
     std::int32_t snapshots_kept = 3;
     bool purges = true;
     std::vector<std::string> words{"srvr"};  // Four-letter words; "*" is all.

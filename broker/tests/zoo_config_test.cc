@@ -66,7 +66,7 @@ TEST_CASE("every key is taken") {
         "5\n"
         "autopurge.purgeInterval=0\n4lw.commands.whitelist=stat, ruok\nadmin.serverPort=0\n"
         "admin.serverAddress=127.0.0.1\nadmin.commandURL=/"
-        "zk\nenforceQuota=true\npreAllocSize=65536\n"
+        "zk\nenforceQuota=true\ninitLimit=10\npreAllocSize=1024\n"
         "DigestAuthenticationProvider.superDigest=super:abc=\nsnapSizeLimitInKb=0\n");
     REQUIRE(loaded.config);
     CHECK(loaded.config->data_log_dir == "/l");
@@ -82,8 +82,9 @@ TEST_CASE("every key is taken") {
     CHECK(loaded.config->admin_url == "/zk");
     CHECK(loaded.config->super_digest == "super:abc=");
     CHECK(loaded.config->enforces_quotas);
+    CHECK(loaded.config->journal_room_kib == 1024);
     REQUIRE(loaded.messages.size() == 1);
-    CHECK(to_string(loaded.messages[0]) == "zoo.cfg:17: note: preAllocSize has no effect here");
+    CHECK(to_string(loaded.messages[0]) == "zoo.cfg:17: note: initLimit has no effect here");
 }
 
 TEST_CASE("a wrong value is told with file, line, key and what is right") {

@@ -74,6 +74,7 @@ Result<std::unique_ptr<MetadataService>, std::string> start_service(const ZooCon
     settings.tick_ms = config.tick_ms;
     settings.session_timeout_min_ms = config.session_timeout_min_ms;
     settings.session_timeout_max_ms = config.session_timeout_max_ms;
+    settings.journal_room_bytes_max = static_cast<std::uint64_t>(config.journal_room_kib) << 10;
     settings.snapshot_every_bytes = static_cast<std::uint64_t>(config.snapshot_every_kib) << 10;
     settings.snapshot_every_transactions = config.snapshot_every_transactions;
     settings.snapshots_kept = config.purges ? static_cast<std::size_t>(config.snapshots_kept) : 0;

@@ -158,6 +158,20 @@ def keys():
                 checks.equal(peer.recv(1), b"", "jute.maxbuffer")
 
 
+def room():
+    """preAllocSize: the size of the journal when a little was stored, and after kill -9."""
+    for size, low, high in ((0, 0, 10_000), (20, 20 * 1024, 30_000), (None, 64 * 1024, 80_000)):
+        with Place(preAllocSize=size) as place:
+            for value in (b"1", b"2"):
+                with place.running(), place.client() as zk:
+                    zk.ensure_path("/a")
+                    zk.set("/a", value)
+                    journal = max(file.stat().st_size for file in (place.folder / "data").glob("milena-metadata-journal.0*"))
+                    checks.that(low <= journal < high, f"preAllocSize={size}", journal)
+            with place.running(), place.client() as zk:
+                checks.equal(zk.get("/a")[0], b"2", "and all of it is found again")
+
+
 def admin():
     with Place() as place:
         port = brokers.free_port()
@@ -248,7 +262,7 @@ def refusals():
 
 def main():
     logging.disable(logging.CRITICAL)   # kazoo tells of every broken connection
-    for each in (daemon, kafkas_scripts, keys, admin, powers, refusals):
+    for each in (daemon, kafkas_scripts, keys, room, admin, powers, refusals):
         checks.run(each.__name__, each)
     return checks.finish()
 

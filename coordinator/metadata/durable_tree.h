@@ -72,7 +72,8 @@ public:
     // What recover() does. Requires that nobody else uses the places, and that `disk`
     // outlives this.
     [[nodiscard]] static base::Result<std::unique_ptr<DurableTree>, storage::Fault> open(
-        storage::Disk& disk, const Places& places, const std::function<base::Uuid()>& draw_tree_id);
+        storage::Disk& disk, const Places& places, const std::function<base::Uuid()>& draw_tree_id,
+        std::uint64_t room_bytes_max = 0);
 
     const Tree& tree() const noexcept { return tree_; }
     const std::vector<std::string>& notes() const noexcept { return notes_; }  // Of recovery.

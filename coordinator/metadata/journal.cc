@@ -10,6 +10,7 @@
 #include <array>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 namespace coordinator {
@@ -19,6 +20,8 @@ using storage::Fault;
 using storage::FaultKind;
 
 namespace {
+
+constexpr std::uint64_t room_bytes_min = 64 * 1024;  // What an empty service takes.
 
 std::array<std::byte, format::header_bytes> made_header(const base::Uuid& tree_id, Zxid first) {
     std::array<std::byte, format::header_bytes> header{};
@@ -53,11 +56,12 @@ std::optional<Zxid> number_of(std::string_view name, std::string_view prefix) {
 
 base::Result<Journal, Fault> Journal::create(storage::Disk& disk,
                                              const std::filesystem::path& directory,
-                                             const base::Uuid& tree_id, Zxid last) {
-    Journal made(disk, directory, tree_id);
+                                             const base::Uuid& tree_id, Zxid last,
+                                             std::uint64_t room_bytes_max) {
+    Journal made(disk, directory, tree_id, room_bytes_max);
     made.first_ = last + std::int64_t{1};
     made.synced_ = made.marked_ = last;
-    made.bytes_ = format::header_bytes;
+    made.bytes_ = made.room_ = format::header_bytes;
     const auto path = directory / numbered_name(format::name_prefix, made.first_);
     auto file = disk.open(path, storage::OpenMode::create);
     if (!file) return base::Unexpected(file.error());
@@ -75,13 +79,14 @@ base::Result<Journal, Fault> Journal::create(storage::Disk& disk,
 }
 
 Journal Journal::resume(storage::Disk& disk, const std::filesystem::path& directory,
-                        const base::Uuid& tree_id, Resumed segment) {
-    Journal made(disk, directory, tree_id);
+                        const base::Uuid& tree_id, Resumed segment, std::uint64_t room_bytes_max) {
+    Journal made(disk, directory, tree_id, room_bytes_max);
     made.file_ = std::move(segment.file);
     made.first_ = segment.first;
     made.synced_ = segment.last;
     made.marked_ = segment.marked;
     made.bytes_ = segment.bytes;
+    made.room_ = segment.room;
     made.named_ = segment.last >= segment.first;
     return made;
 }
@@ -126,6 +131,19 @@ void JournalBatch::seal(Zxid synced) {
     }
 }
 
+void Journal::take_room(std::uint64_t end) {
+    if (room_bytes_max_ == 0 || end <= room_) return;
+    const auto least = std::min(room_bytes_min, room_bytes_max_);
+    const auto room = end + std::clamp(bytes_, least, room_bytes_max_);
+    // A disk without room to spare may have enough for what is to be written.
+    if (file_->reserve(room) && file_->truncate(room)) room_ = room;
+}
+
+void Journal::give_back_room() {
+    // Zeros behind the last entry do no harm.
+    if (room_ > bytes_ && file_->truncate(bytes_)) room_ = bytes_;
+}
+
 base::Result<void, Fault> Journal::failed(Fault fault) {
     fault_ = fault;
     return base::Unexpected(std::move(fault));
@@ -136,6 +154,7 @@ base::Result<void, Fault> Journal::commit(JournalBatch& batch) {
     if (batch.empty()) return {};
     base::ensure(batch.first_ == synced_ + std::int64_t{1}, "the journal has no gaps");
     batch.seal(synced_);
+    take_room(bytes_ + batch.bytes_.size());
     const auto written = file_->write(bytes_, std::span<const std::byte>(batch.bytes_));
     if (!written && written.error().kind == FaultKind::no_space) {
         // Nobody was promised these bytes; the same ones go to the same place next time.
@@ -175,9 +194,10 @@ base::Result<void, Fault> Journal::roll() {
     if (fault_) return base::Unexpected(*fault_);
     if (synced_ < first_) return {};
     mark();
+    give_back_room();
     const auto synced = file_->sync();
     if (!synced) return failed(synced.error());
-    auto next = create(*disk_, directory_, tree_id_, synced_);
+    auto next = create(*disk_, directory_, tree_id_, synced_, room_bytes_max_);
     if (!next && next.error().kind == FaultKind::no_space) return base::Unexpected(next.error());
     if (!next) return failed(next.error());
     *this = std::move(*next);
@@ -187,6 +207,7 @@ base::Result<void, Fault> Journal::roll() {
 void Journal::close() {
     if (fault_) return;
     mark();
+    give_back_room();
     // Nothing was promised about the mark: its loss loses no transaction.
     static_cast<void>(file_->sync());
 }
@@ -242,6 +263,14 @@ std::optional<SegmentReader::Entry> SegmentReader::next() {
     const auto entry = entry_at(position_);
     if (entry) position_ += format::entry_transaction_at + entry->transaction.size();
     return entry;
+}
+
+bool SegmentReader::at_end() const noexcept {
+    const auto rest = bytes_.subspan(position_);
+    if (rest.empty()) return true;
+    // Zero, and each byte as the one before it.
+    return rest.front() == std::byte{0} &&
+           std::memcmp(rest.data(), rest.data() + 1, rest.size() - 1) == 0;
 }
 
 std::optional<Zxid> SegmentReader::synced_behind(std::size_t from, Zxid first) const {

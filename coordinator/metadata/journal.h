@@ -4,6 +4,10 @@
 //     commit(batch)                   one write, one fdatasync: both are durable
 //     mark()                          nothing to do: say in the file that they are
 //
+// Room is taken in advance, so that a commit need not make a new size durable too, which
+// takes half as long again: as much as the segment has, up to `room_bytes_max` (ZooKeeper's
+// preAllocSize). It is given back when the segment ends.
+//
 // Format: journal_format.h. Recovery, which decides what a bad entry means: recovery.h.
 //
 // Invariants:
@@ -67,7 +71,7 @@ public:
     // commit; until then a crash may leave any part of it. Faults: io, no_space.
     [[nodiscard]] static base::Result<Journal, storage::Fault> create(
         storage::Disk& disk, const std::filesystem::path& directory, const base::Uuid& tree_id,
-        Zxid last);
+        Zxid last, std::uint64_t room_bytes_max);
 
     // A segment as recovery has read it. All of its transactions are durable, and so is its
     // name if it has any.
@@ -77,11 +81,12 @@ public:
         Zxid last;    // first - 1 when it has no transaction.
         Zxid marked;  // The highest synced_zxid in it.
         std::uint64_t bytes = 0;
+        std::uint64_t room = 0;  // The file's size.
     };
 
     // Go on at its end.
     static Journal resume(storage::Disk& disk, const std::filesystem::path& directory,
-                          const base::Uuid& tree_id, Resumed segment);
+                          const base::Uuid& tree_id, Resumed segment, std::uint64_t room_bytes_max);
 
     // Make the batch durable; it is empty then. Requires that it follows the one before.
     // Faults: no_space, and nothing has changed, so that it may be tried again when there is
@@ -103,16 +108,24 @@ public:
     std::int64_t transactions() const noexcept { return synced_.value() - first_.value() + 1; }
 
 private:
-    Journal(storage::Disk& disk, std::filesystem::path directory, const base::Uuid& tree_id)
-        : disk_(&disk), directory_(std::move(directory)), tree_id_(tree_id) {}
+    Journal(storage::Disk& disk, std::filesystem::path directory, const base::Uuid& tree_id,
+            std::uint64_t room_bytes_max)
+        : disk_(&disk),
+          directory_(std::move(directory)),
+          tree_id_(tree_id),
+          room_bytes_max_(room_bytes_max) {}
 
+    void take_room(std::uint64_t end);
+    void give_back_room();
     [[nodiscard]] base::Result<void, storage::Fault> failed(storage::Fault fault);
 
     storage::Disk* disk_;
     std::filesystem::path directory_;
     base::Uuid tree_id_;
+    std::uint64_t room_bytes_max_;  // Taken at once; 0: none.
     std::shared_ptr<storage::File> file_;
     std::uint64_t bytes_ = 0;  // Where the next entry goes.
+    std::uint64_t room_ = 0;   // The file's size, or less.
     Zxid first_;               // Of the present segment.
     Zxid synced_;              // Durable.
     Zxid marked_;              // Durable by what the file says itself.
@@ -144,7 +157,8 @@ public:
     std::optional<Entry> next();
 
     std::size_t position() const noexcept { return position_; }
-    bool at_end() const noexcept { return position_ == bytes_.size(); }
+    // Nothing but zeros follows.
+    bool at_end() const noexcept;
 
     // The highest synced_zxid of the valid entries from `from` on, wherever one may begin.
     // Entries of a segment that begins with `first` are looked for.

@@ -42,7 +42,7 @@
 //   - each entry has 8 <= length <= entry_bytes_max, lies in the file, and its crc matches
 //   - each transaction decodes, nothing is left over of its entry, its zxid is that of the
 //     transaction before it plus one (first_zxid for the first), and it can be applied
-//   - the file ends with an entry
+//   - nothing but zeros follows the last entry: room that was taken in advance
 //
 // What a crash may leave: an invalid entry in the last segment behind which no valid entry,
 // and no snapshot, says that its zxid was durable: it is cut, with all behind it. And a last

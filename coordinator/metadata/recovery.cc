@@ -70,7 +70,8 @@ base::Result<Segment, Fault> read_segment(storage::Disk& disk,
 // One run of recovery; what it knows so far.
 class Recovery {
 public:
-    Recovery(storage::Disk& disk, const Places& places) : disk_(disk), places_(places) {}
+    Recovery(storage::Disk& disk, const Places& places, std::uint64_t room_bytes_max)
+        : disk_(disk), places_(places), room_bytes_max_(room_bytes_max) {}
 
     base::Result<Recovered, Fault> run(const std::function<base::Uuid()>& draw_tree_id) {
         auto files = list(disk_, places_);
@@ -165,7 +166,8 @@ private:
                           "back the files milena-metadata-journal.* that belong to them"));
         }
         if (!tree_id_) tree_id_ = draw_tree_id();
-        auto journal = Journal::create(disk_, places_.journal, *tree_id_, tree_.last_zxid());
+        auto journal =
+            Journal::create(disk_, places_.journal, *tree_id_, tree_.last_zxid(), room_bytes_max_);
         if (!journal) return base::Unexpected(journal.error());
         return Recovered{std::move(tree_), std::move(*journal), *tree_id_, std::move(notes_)};
     }
@@ -269,13 +271,14 @@ private:
         return {};
     }
 
-    base::Result<void, Fault> cut_tail(const Segment& segment, std::size_t at) {
+    base::Result<void, Fault> cut_tail(Segment& segment, std::size_t at) {
         const auto cut = segment.file->truncate(at);
         if (!cut) return cut;
         was_cut_ = true;
         notes_.push_back("cut " + std::to_string(segment.bytes.size() - at) +
                          " bytes that a crash left unfinished: " + segment.path.string() +
                          ": byte " + std::to_string(at));
+        segment.bytes.resize(at);
         return {};
     }
 
@@ -301,14 +304,20 @@ private:
             if (synced) synced = disk_.sync_directory(places_.journal);
             if (!synced) return base::Unexpected(synced.error());
         }
-        auto journal = Journal::resume(
-            disk_, places_.journal, *tree_id_,
-            {last_segment_->file, last_segment_->first, reached, marked_, end_bytes_});
+        auto journal = Journal::resume(disk_, places_.journal, *tree_id_,
+                                       {.file = last_segment_->file,
+                                        .first = last_segment_->first,
+                                        .last = reached,
+                                        .marked = marked_,
+                                        .bytes = end_bytes_,
+                                        .room = last_segment_->bytes.size()},
+                                       room_bytes_max_);
         return Recovered{std::move(tree_), std::move(journal), *tree_id_, std::move(notes_)};
     }
 
     storage::Disk& disk_;
     const Places& places_;
+    const std::uint64_t room_bytes_max_;
     Tree tree_;
     std::optional<base::Uuid> tree_id_;
     bool last_has_entries_ = false;  // The last segment.
@@ -324,8 +333,9 @@ private:
 }  // namespace
 
 base::Result<Recovered, Fault> recover(storage::Disk& disk, const Places& places,
-                                       const std::function<base::Uuid()>& draw_tree_id) {
-    return Recovery(disk, places).run(draw_tree_id);
+                                       const std::function<base::Uuid()>& draw_tree_id,
+                                       std::uint64_t room_bytes_max) {
+    return Recovery(disk, places, room_bytes_max).run(draw_tree_id);
 }
 
 bool holds_metadata(storage::Disk& disk, const std::filesystem::path& directory) {

@@ -14,6 +14,7 @@
 #include "storage/disk.h"
 #include "storage/fault.h"
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -40,11 +41,12 @@ struct Recovered {
 };
 
 // Recover the tree of `places`, or begin a new one, with the id that `draw_tree_id` gives,
-// when there are no files of one. All that was recovered is durable. Requires that nobody
-// else uses the directory. Faults: corrupt, with file and position; foreign, with both
-// versions or with the file of another tree; io, no_space.
+// when there are no files of one. All that was recovered is durable. `room_bytes_max` is the
+// journal's. Requires that nobody else uses the directory. Faults: corrupt, with file and position;
+// foreign, with both versions or with the file of another tree; io, no_space.
 [[nodiscard]] base::Result<Recovered, storage::Fault> recover(
-    storage::Disk& disk, const Places& places, const std::function<base::Uuid()>& draw_tree_id);
+    storage::Disk& disk, const Places& places, const std::function<base::Uuid()>& draw_tree_id,
+    std::uint64_t room_bytes_max);
 
 // Whether the directory holds files of a tree, so that recover() would not begin a new one.
 // False, too, when it cannot be listed.

@@ -33,11 +33,13 @@ base::Result<std::unique_ptr<MetadataService>, std::string> MetadataService::sta
         if (!lock) return base::Unexpected("metadata: " + lock.error().detail);
         locks.push_back(std::move(*lock));
     }
-    auto tree = DurableTree::open(*settings.disk, places, [&] {
+    const auto draw_tree_id = [&] {
         base::Uuid id{};
         settings.random(id);
         return id;
-    });
+    };
+    auto tree =
+        DurableTree::open(*settings.disk, places, draw_tree_id, settings.journal_room_bytes_max);
     if (!tree) return base::Unexpected("metadata: " + tree.error().detail);
     for (const std::string& note : (*tree)->notes()) {
         if (settings.log) settings.log("metadata: " + note);

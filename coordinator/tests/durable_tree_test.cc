@@ -9,7 +9,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,13 +42,15 @@ struct World {
     std::unique_ptr<SnapshotRun> snapshot;
     JournalBatch beside;         // On its way to the disk while others are applied.
     std::size_t beside_end = 0;  // Of the history.
+    std::uint64_t room = 0;      // That the journal takes in advance.
 
     base::Result<void, storage::Fault> open() {
-        auto opened = DurableTree::open(disk, directory, [&] {
+        const auto draw_id = [&] {
             base::Uuid id{};
             for (std::byte& byte : id) byte = static_cast<std::byte>(random());
             return id;
-        });
+        };
+        auto opened = DurableTree::open(disk, directory, draw_id, room);
         if (!opened) return base::Unexpected(opened.error());
         tree = std::move(*opened);
         return {};
@@ -136,7 +140,8 @@ void crash_and_recover(std::uint64_t seed) {
         in.disk.refuse_by([&](const std::string& call) -> std::optional<FaultKind> {
             if (calls_left > 0) --calls_left;
             if (calls_left == 0) return FaultKind::io;
-            if (is_full && (call == "write" || (call == "create" && draw(2) == 0))) {
+            const bool is_big = call == "write" || call == "reserve";
+            if (is_full && (is_big || (call == "create" && draw(2) == 0))) {
                 return FaultKind::no_space;
             }
             return std::nullopt;
@@ -152,8 +157,10 @@ void crash_and_recover(std::uint64_t seed) {
     };
 
     const std::size_t data_bytes_max = draw(8) == 0 ? 3000 : 40;
+    const std::uint64_t rooms[] = {0, 500, 10'000, 1 << 20};
     for (int life = 0; life < 4; ++life) {
         // The start itself may be cut short, and then there is another one.
+        in.room = rooms[draw(std::size(rooms))];
         plan_crash(draw(3) == 0 ? 6 : 1000);
         auto opened = in.open();
         while (!opened) {
@@ -324,6 +331,88 @@ TEST_SUITE("coordinator/metadata/durable_tree") {
         REQUIRE(found);
         CHECK(found->zxid == Zxid(1));
         CHECK(in.tree->notes().size() == 1);
+    }
+
+    TEST_CASE("room for the journal is taken in advance, in steps, and given back at the end") {
+        World in;
+        in.room = 100'000;
+        REQUIRE(in.open());
+        const auto size = [&] { return in.disk.content(journal_file(1)).size(); };
+        CHECK(size() == journal_format::header_bytes);
+        in.apply_some(1);
+        REQUIRE(in.commit());
+        const auto first = size();
+        CHECK(first > 64 * 1024);
+        for (int i = 0; i < 10; ++i) {
+            in.apply_some(1);
+            REQUIRE(in.commit());
+        }
+        CHECK(size() == first);
+        auto largest_step = first;
+        for (auto before = first; before < 1'000'000; before = size()) {
+            in.apply_some(5, 1000);
+            REQUIRE(in.commit());
+            largest_step = std::max(largest_step, size() - before);
+        }
+        CHECK(largest_step > 100'000);
+        CHECK(largest_step < 130'000);
+        CHECK(*in.reopened() == replayed(in.history));
+        CHECK(in.tree->notes().empty());
+        in.apply_some(3);
+        REQUIRE(in.commit());
+        CHECK(in.disk.content(journal_file(1)).back() == std::byte{0});
+        const auto used = in.tree->journal_bytes();
+        in.tree->close();
+        CHECK(size() >= used);
+        CHECK(size() < used + 100);
+        CHECK(*in.reopened() == replayed(in.history));
+    }
+
+    TEST_CASE("in room that was taken in advance a torn tail is cut, and damage is damage") {
+        World in;
+        in.room = 1 << 20;
+        REQUIRE(in.open());
+        in.apply_some(1);
+        REQUIRE(in.commit());
+        const auto durable = in.tree->journal_bytes();
+        in.apply_some(10, 2000);
+        SUBCASE("torn, and what came first did not come to the disk") {
+            in.disk.refuse_by([](const std::string& call) -> std::optional<FaultKind> {
+                if (call == "sync") return FaultKind::io;
+                return std::nullopt;
+            });
+            REQUIRE_FALSE(in.commit());
+            in.disk.refuse_by(nullptr);
+            auto content = in.disk.content(journal_file(1));
+            std::fill_n(content.begin() + static_cast<std::ptrdiff_t>(durable), 20, std::byte{0});
+            in.disk.put(journal_file(1), std::move(content));
+            const auto found = in.reopened();
+            REQUIRE(found);
+            CHECK(found->zxid == Zxid(1));
+            CHECK(in.tree->notes().size() == 1);
+            CHECK(in.disk.content(journal_file(1)).size() == durable);
+        }
+        SUBCASE("damaged") {
+            REQUIRE(in.commit());
+            in.apply_some(1);
+            REQUIRE(in.commit());
+            in.flip(journal_file(1), durable + 40, 0);
+            CHECK(names(in.reopened().error(), "transaction 2 is damaged"));
+        }
+    }
+
+    TEST_CASE("a disk without room to spare takes what it has room for") {
+        World in;
+        in.room = 1 << 20;
+        REQUIRE(in.open());
+        in.disk.refuse_by([](const std::string& call) -> std::optional<FaultKind> {
+            if (call == "reserve") return FaultKind::no_space;
+            return std::nullopt;
+        });
+        in.apply_some(5);
+        REQUIRE(in.commit());
+        CHECK(in.disk.content(journal_file(1)).size() == in.tree->journal_bytes());
+        CHECK(*in.reopened() == replayed(in.history));
     }
 
     TEST_CASE("what a node holds is not taken for what the journal says") {

@@ -211,6 +211,12 @@ private:
             return {};
         }
 
+        Result<void> reserve(std::uint64_t) override {
+            const std::lock_guard lock(disk_.mutex_);
+            if (auto fault = disk_.refused("reserve")) return base::Unexpected(*fault);
+            return {};
+        }
+
         Result<std::uint64_t> size() const override {
             const std::lock_guard lock(disk_.mutex_);
             return inode_->now.size();
