@@ -1,5 +1,6 @@
 #include "coordinator/metadata/server/dialog.h"
 
+#include "coordinator/tests/gate.h"
 #include "coordinator/tests/sim_disk.h"
 #include "protocol/wire/big_endian.h"
 #include "protocol/zookeeper/messages.h"
@@ -74,6 +75,9 @@ public:
 
     // The next frame's payload; nothing when the connection is to be closed instead.
     std::optional<Bytes> next() { return inbox_->take(); }
+
+    // Whether nothing has come.
+    bool is_told_nothing() const { return inbox_->is_empty(); }
 
     struct Reply {
         zookeeper::ReplyHeader header;
@@ -157,6 +161,11 @@ private:
             const std::lock_guard lock(mutex);
             ended = true;
             changed.notify_all();
+        }
+
+        bool is_empty() {
+            const std::lock_guard lock(mutex);
+            return bytes.empty() && !ended;
         }
 
         std::optional<Bytes> take() {
@@ -285,6 +294,38 @@ TEST_CASE("an event comes after the answer that set the watch and before its cau
     peer.is_event(EventType::data_changed, "/a");
     CHECK(peer.body<zookeeper::StatResponse>(3).stat.version == 1);
     CHECK(peer.body<zookeeper::DataResponse>(4).data == "y");
+}
+
+TEST_CASE("a read passes while the disk is busy, but not behind a write of its own connection") {
+    Host host;
+    Peer writer(host);
+    Peer reader(host);
+    Peer witness(host);
+    for (Peer* const peer : {&writer, &reader, &witness}) peer->connect();
+    writer.make(1, "/a");
+    test::Gate gate;
+    host.disk.refuse_by([&](const std::string& call) -> std::optional<storage::FaultKind> {
+        if (call == "sync") gate.pass();
+        return std::nullopt;
+    });
+    writer.ask(2, OpCode::create, Peer::plain("/b"));
+    gate.await_one();
+    reader.ask(1, OpCode::get_data, zookeeper::ReadRequest{"/a", false});
+    CHECK(reader.body<zookeeper::DataResponse>(1).data == "x");
+
+    writer.ask(3, OpCode::get_data, zookeeper::ReadRequest{"/a", false});
+    // What others read of the write waits for it, too.
+    reader.ask(2, OpCode::get_data, zookeeper::ReadRequest{"/b", false});
+    // When this is answered, those two have had their turn.
+    witness.ask(1, OpCode::get_data, zookeeper::ReadRequest{"/a", false});
+    CHECK(witness.body<zookeeper::DataResponse>(1).data == "x");
+    CHECK(writer.is_told_nothing());
+    CHECK(reader.is_told_nothing());
+    gate.open();
+    CHECK(writer.body<zookeeper::PathResponse>(2).path == "/b");
+    CHECK(writer.body<zookeeper::DataResponse>(3).data == "x");
+    CHECK(reader.body<zookeeper::DataResponse>(2).data == "x");
+    host.service->stop();
 }
 
 TEST_CASE("events are kept from who may not read the node") {

@@ -1,15 +1,14 @@
 #include "coordinator/metadata/service.h"
 
+#include "coordinator/tests/gate.h"
 #include "coordinator/tests/sim_disk.h"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <filesystem>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -70,34 +69,6 @@ struct Fixture {
     void settle() { CHECK(run({}) == ZkError::ok); }
 };
 
-// Holds a thread until it is let go.
-class Gate {
-public:
-    void pass() {
-        std::unique_lock lock(mutex_);
-        ++waiting_;
-        changed_.notify_all();
-        changed_.wait(lock, [&] { return open_; });
-    }
-
-    void await_one() {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return waiting_ > 0; });
-    }
-
-    void open() {
-        const std::lock_guard lock(mutex_);
-        open_ = true;
-        changed_.notify_all();
-    }
-
-private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    int waiting_ = 0;
-    bool open_ = false;
-};
-
 }  // namespace
 
 TEST_SUITE("coordinator/metadata/service") {
@@ -122,7 +93,7 @@ TEST_SUITE("coordinator/metadata/service") {
     TEST_CASE("one fsync serves everything that waits") {
         Fixture in;
         in.start();
-        Gate gate;
+        test::Gate gate;
         std::atomic<int> syncs = 0;
         in.disk.refuse_by([&](const std::string& call) -> std::optional<FaultKind> {
             if (call == "sync" && ++syncs == 1) gate.pass();
@@ -152,7 +123,7 @@ TEST_SUITE("coordinator/metadata/service") {
         in.start();
         std::atomic<int> shown = 0;
         in.service->subscribe({[](const Tree&) {}, [&](auto) { ++shown; }});
-        Gate gate;
+        test::Gate gate;
         in.disk.refuse_by([&](const std::string& call) -> std::optional<FaultKind> {
             if (call == "sync") gate.pass();
             return std::nullopt;
