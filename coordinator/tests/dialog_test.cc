@@ -470,6 +470,31 @@ TEST_CASE("a multiRead answers each of its reads by itself") {
     CHECK(reader.finish());
 }
 
+TEST_CASE("who reads one large node again and again in one request is cut off, and nobody else") {
+    Host host;
+    Peer greedy(host);
+    Peer other(host);
+    greedy.connect();
+    other.connect();
+    const std::string data(1'000'000, 'x');
+    auto large = Peer::plain("/a");
+    large.data = data;
+    greedy.ask(1, OpCode::create, large);
+    CHECK(greedy.body<zookeeper::PathResponse>(1).path == "/a");
+    Bytes payload;
+    wire::Writer writer(payload);
+    jute::write(writer, zookeeper::RequestHeader{2, OpCode::multi_read});
+    for (std::size_t i = 0; i <= multi_read_bytes_max / data.size(); ++i) {
+        jute::write(writer, zookeeper::MultiHeader{OpCode::get_data, false, -1});
+        jute::write(writer, zookeeper::ReadRequest{"/a", false});
+    }
+    jute::write(writer, zookeeper::MultiHeader{});
+    greedy.send(payload);
+    CHECK(!greedy.next());
+    other.ask(3, OpCode::get_data, zookeeper::ReadRequest{"/a", false});
+    CHECK(other.body<zookeeper::DataResponse>(3).data == data);
+}
+
 TEST_CASE("all kinds of nodes are made by the operations that are for them") {
     Host host;
     Peer peer(host);

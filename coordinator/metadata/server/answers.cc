@@ -273,6 +273,12 @@ Answer prepare_multi_read(wire::Reader& reader) {
             }
             jute::write(writer, zookeeper::MultiHeader{one.type, false, 0});
             writer.bytes(body);
+            // A short request can name a large node many times.
+            if (reply.body.size() > multi_read_bytes_max) {
+                return Verdict{.drops_for = "it reads more than " +
+                                            std::to_string(multi_read_bytes_max) +
+                                            " bytes at once"};
+            }
         }
         jute::write(writer, zookeeper::MultiHeader{});
         return Verdict{};
@@ -531,7 +537,10 @@ Answer prepare_any(OpCode type, wire::Reader& reader, const std::string& host) {
 Answer prepare(OpCode type, wire::Reader& reader, const std::string& host) {
     return [answer = prepare_any(type, reader, host)](Turn& turn, ReplyBytes& reply) {
         Verdict judged = answer(turn, reply);
-        if (turn.watches() > watches_per_client_max) judged.drops = true;
+        if (turn.watches() > watches_per_client_max) {
+            judged.drops_for =
+                "it has more than " + std::to_string(watches_per_client_max) + " watches";
+        }
         return judged;
     };
 }

@@ -6,7 +6,8 @@
 // thread and borrows nothing.
 //
 // Limits: what a request holds was held against its frame. A client has at most
-// watches_per_client_max watches; who asks for more is cut off.
+// watches_per_client_max watches and multi_read_bytes_max in one reply; who asks for more is cut
+// off.
 //
 // Source: Apache ZooKeeper's FinalRequestProcessor and PrepRequestProcessor (3.8.4).
 #pragma once
@@ -26,6 +27,7 @@
 namespace coordinator {
 
 constexpr std::size_t watches_per_client_max = 250'000;
+constexpr std::size_t multi_read_bytes_max = std::size_t{64} << 20;
 
 // What goes to the client: whole frames before the reply, and the reply's body, which is left
 // out when there is an error.
@@ -37,7 +39,7 @@ struct ReplyBytes {
 struct Verdict {
     std::int32_t err = 0;
     bool ends = false;                      // Close the connection behind the reply.
-    bool drops = false;                     // Close it at once, without one.
+    std::string drops_for = {};             // Close it at once, without one; why.
     std::optional<std::int64_t> zxid = {};  // Of the reply's header; nothing: the tree's.
 };
 

@@ -146,10 +146,10 @@ void Dialog::receive(std::span<const std::byte> payload) {
                                                                              Said& said) {
         if (turn.caller().session.value() == 0) return;  // `ended` is on its way.
         ReplyBytes reply;
-        const Verdict judged = answer(turn, reply);
-        if (judged.drops) {
+        Verdict judged = answer(turn, reply);
+        if (!judged.drops_for.empty()) {
             said.ends = true;
-            said.why = "it has more than " + std::to_string(watches_per_client_max) + " watches";
+            said.why = std::move(judged.drops_for);
             return;
         }
         said.ends = judged.ends;
