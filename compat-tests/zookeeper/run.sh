@@ -1,5 +1,5 @@
 #!/bin/bash
-# ZooKeeper's clients on the metadata port: kazoo, Apache ZooKeeper's own shell, and random requests beside Apache ZooKeeper.
+# ZooKeeper's clients on the metadata port: kazoo, Apache ZooKeeper's own shell, and beside Apache ZooKeeper random requests and hostile ones.
 set -euo pipefail
 cd "$(dirname "$0")" && . ../harness/prepare.sh
 python_packages kazoo kazoo==2.10.0
@@ -8,5 +8,6 @@ counted env PYTHONPATH="$folder/.." "$cache/kazoo/bin/python" check.py "$@"
 if [[ " $* " != *" --against "* ]]; then
     counted env PYTHONPATH="$folder/.." "$cache/kazoo/bin/python" alone.py
     counted env PYTHONPATH="$folder/.." python3 model.py --seeds 1-12
+    counted env PYTHONPATH="$folder/.." python3 hostile.py
 fi
 finish

@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -55,12 +56,20 @@ public:
               *host.service, host.statistics, std::move(address),
               [&host] { return host.now_ms.load(); },
               Dialog::Outlet{[in = inbox_](Bytes frame, bool) { in->put(std::move(frame)); },
-                             [](const Answered&) {}, [in = inbox_](std::string) { in->end(); }})) {
+                             [](const Answered&) {}, [in = inbox_](std::string) { in->end(); },
+                             [in = inbox_] { return in->is_full.load(); }})) {
         dialog_->start();
     }
     ~Peer() { dialog_->leave(); }
     Peer(const Peer&) = delete;
     Peer& operator=(const Peer&) = delete;
+
+    // From now on nothing more of it can be sent; and the end of that.
+    void block() { inbox_->is_full = true; }
+    void unblock() {
+        inbox_->is_full = false;
+        dialog_->resume();
+    }
 
     void send(const Bytes& payload) { dialog_->receive(payload); }
 
@@ -150,6 +159,7 @@ private:
         std::condition_variable changed;
         Bytes bytes;
         bool ended = false;
+        std::atomic<bool> is_full{false};
 
         void put(Bytes frames) {
             const std::lock_guard lock(mutex);
@@ -326,6 +336,26 @@ TEST_CASE("a read passes while the disk is busy, but not behind a write of its o
     CHECK(writer.body<zookeeper::DataResponse>(3).data == "x");
     CHECK(reader.body<zookeeper::DataResponse>(2).data == "x");
     host.service->stop();
+}
+
+TEST_CASE("what a client asks while it does not read is put off, and done in its order later") {
+    Host host;
+    Peer peer(host);
+    Peer witness(host);
+    peer.connect();
+    witness.connect();
+    peer.block();
+    peer.ask(1, OpCode::create, Peer::plain("/a"));
+    peer.ask(2, OpCode::get_data, zookeeper::ReadRequest{"/a", false});
+    witness.ask(1, OpCode::exists, zookeeper::ReadRequest{"/a", false});
+    witness.is_error(1, no_node);
+    peer.ask(3, OpCode::set_data, zookeeper::SetDataRequest{"/a", "y", -1});
+    peer.unblock();
+    peer.ask(4, OpCode::get_data, zookeeper::ReadRequest{"/a", false});
+    CHECK(peer.body<zookeeper::PathResponse>(1).path == "/a");
+    CHECK(peer.body<zookeeper::DataResponse>(2).data == "x");
+    CHECK(peer.body<zookeeper::StatResponse>(3).stat.version == 1);
+    CHECK(peer.body<zookeeper::DataResponse>(4).data == "y");
 }
 
 TEST_CASE("events are kept from who may not read the node") {

@@ -38,9 +38,7 @@ void Outbox::put(std::vector<std::byte> frame, bool is_event) {
     if (!wake_ || held_.ends) return;
     held_.bytes.insert(held_.bytes.end(), frame.begin(), frame.end());
     if (is_event && held_.bytes.size() > Connection::event_bytes_max) {
-        held_.ends = true;
-        held_.bytes.clear();
-        held_.why = "it does not read its events";
+        held_ = {.bytes = {}, .ends = true, .drops = true, .why = "it does not read its events"};
     }
     wake(lock);
 }
@@ -59,9 +57,10 @@ void Outbox::end(std::string why) {
     wake(lock);
 }
 
-Outbox::Taken Outbox::take() {
+Outbox::Taken Outbox::take(bool is_blocked) {
     const std::lock_guard lock(mutex_);
     woken_ = false;
+    if (is_blocked && !held_.drops) return {};
     Taken taken = std::move(held_);
     held_.bytes.clear();
     held_.ends = taken.ends;
@@ -82,6 +81,11 @@ void Outbox::asked_word() {
 std::size_t Outbox::in_flight() const {
     const std::lock_guard lock(mutex_);
     return in_flight_;
+}
+
+std::size_t Outbox::bytes_held() const {
+    const std::lock_guard lock(mutex_);
+    return held_.bytes.size();
 }
 
 ConnectionFigures Outbox::figures() const {
@@ -120,7 +124,8 @@ Connection::Connection(net::Stream stream, const Home& home)
                            box->put(std::move(frame), is_event);
                        },
                        [box = outbox_](const Answered& what) { box->answered(what); },
-                       [box = outbox_](std::string why) { box->end(std::move(why)); }});
+                       [box = outbox_](std::string why) { box->end(std::move(why)); },
+                       [box = outbox_] { return box->bytes_held() > unsent_bytes_max; }});
 }
 
 void Connection::start() {
@@ -149,7 +154,8 @@ ConnectionState Connection::state() const {
 }
 
 bool Connection::is_full() const {
-    return outbox_->in_flight() >= requests_in_flight_max || out_.bytes_held() > unsent_bytes_max;
+    return outbox_->in_flight() >= requests_in_flight_max ||
+           out_.bytes_held() + outbox_->bytes_held() > unsent_bytes_max;
 }
 
 asio::awaitable<void> Connection::changed() {
@@ -227,7 +233,9 @@ void Connection::answer_word(std::int32_t first_bytes) {
 
 void Connection::flush() {
     if (is_closed_) return;
-    auto taken = outbox_->take();
+    auto taken = outbox_->take(is_writing_);
+    if (taken.drops) return close(taken.why);
+    if (!is_writing_) dialog_->resume();
     if (!taken.bytes.empty()) out_.push({std::move(taken.bytes), {}});
     if (taken.ends && !std::exchange(ends_, true)) {
         reads_ = false;

@@ -40,7 +40,8 @@ class Outbox {
 public:
     struct Taken {
         std::vector<std::byte> bytes;
-        bool ends = false;  // Close behind them.
+        bool ends = false;   // Close behind them.
+        bool drops = false;  // Close now.
         std::string why;
     };
 
@@ -50,10 +51,13 @@ public:
     void answered(const Answered& what);
     void end(std::string why);
 
-    Taken take();
+    // What is to be sent. When what was taken before cannot be sent yet, only that there is
+    // nothing to wait for any more: events that nobody reads are counted here.
+    Taken take(bool is_blocked);
     void asked();
     void asked_word();
     std::size_t in_flight() const;
+    std::size_t bytes_held() const;
     ConnectionFigures figures() const;
     void reset_figures();
 

@@ -58,27 +58,73 @@ void Dialog::leave() {
     service_.dismiss(id_);
 }
 
-void Dialog::take_turn(std::size_t bytes, std::function<void(Turn&, Said&)> step) {
-    auto said = std::make_shared<Said>();
+void Dialog::take_turn(std::size_t bytes, Step step) {
+    auto asked = std::make_shared<Asked>(Asked{std::move(step), monotonic_ms_()});
     statistics_->received(bytes);
+    auto is_put_off = std::make_shared<bool>(false);
     service_.take_turn(
         id_,
-        [self = shared_from_this(), said, step = std::move(step)](Turn& turn) {
-            if (self->over_) return;
-            step(turn, *said);
-            if (said->ends) self->over_ = true;
-        },
-        [self = shared_from_this(), said, since_ms = monotonic_ms_()](bool durable) {
-            if (durable && !said->frames.empty()) {
-                said->what.bytes = said->frames.size();
-                said->what.at_ms = self->monotonic_ms_();
-                said->what.took_ms = said->what.at_ms - since_ms;
-                self->statistics_->answered(said->what);
-                self->outlet_.send(std::move(said->frames), false);
+        [self = shared_from_this(), asked, is_put_off](Turn& turn) {
+            *is_put_off = !self->put_off_.empty() || self->outlet_.is_full();
+            if (*is_put_off) {
+                self->put_off_.push_back(asked);
+            } else {
+                self->decide(turn, *asked);
             }
-            self->outlet_.answered(said->what);
-            if (said->ends || !durable) self->outlet_.end(said->why);
+        },
+        [self = shared_from_this(), asked, is_put_off](bool durable) {
+            if (*is_put_off && durable) {
+                self->look_for_room();
+            } else {
+                self->say(*asked, durable);
+            }
         });
+}
+
+void Dialog::resume() {
+    if (waits_for_room_.exchange(false)) take_up_next();
+}
+
+// The flag is set before the look: whoever makes room sees the one, or is seen by the other.
+void Dialog::look_for_room() {
+    waits_for_room_ = true;
+    if (!outlet_.is_full()) resume();
+}
+
+void Dialog::take_up_next() {
+    auto taken = std::make_shared<std::shared_ptr<Asked>>();
+    service_.take_turn(
+        id_,
+        [self = shared_from_this(), taken](Turn& turn) {
+            if (self->put_off_.empty()) return turn.looks_at_nothing();
+            *taken = std::move(self->put_off_.front());
+            self->put_off_.pop_front();
+            self->decide(turn, **taken);
+        },
+        [self = shared_from_this(), taken](bool durable) {
+            if (!*taken) return;
+            self->say(**taken, durable);
+            self->look_for_room();
+        });
+}
+
+void Dialog::decide(Turn& turn, Asked& asked) {
+    if (over_) return;
+    asked.step(turn, asked.said);
+    if (asked.said.ends) over_ = true;
+}
+
+void Dialog::say(Asked& asked, bool durable) {
+    Said& said = asked.said;
+    if (durable && !said.frames.empty()) {
+        said.what.bytes = said.frames.size();
+        said.what.at_ms = monotonic_ms_();
+        said.what.took_ms = said.what.at_ms - asked.since_ms;
+        statistics_->answered(said.what);
+        outlet_.send(std::move(said.frames), false);
+    }
+    outlet_.answered(said.what);
+    if (said.ends || !durable) outlet_.end(said.why);
 }
 
 void Dialog::connect(std::span<const std::byte> payload) {

@@ -7,13 +7,16 @@
 // The first payload asks for a session, the others are requests on it. After a failure of the
 // session nothing is answered any more and the connection is to be closed.
 //
+// While the outlet is full, requests are put off: their turns pass, and resume() takes new ones,
+// one for each. So a client that does not read costs no more than the outlet holds.
+//
 // Invariants:
 //   - every reply leaves in the order of its request, auth and ping too
 //   - an event leaves before any reply that shows its cause
 //   - nothing leaves that is not durable
 //
-// Threads: start, receive and leave are the connection's; send and end are called on the
-// service thread. The outlet has to be good until the service has answered everything, which
+// Threads: start, receive, resume and leave are the connection's; what the outlet has is called
+// on the service thread. The outlet has to be good until the service has answered everything, which
 // may be after leave().
 //
 // Source: Apache ZooKeeper's ZooKeeperServer.processConnectRequest, NIOServerCnxn (3.8.4).
@@ -26,6 +29,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -41,6 +45,7 @@ public:
         std::function<void(std::vector<std::byte> frame, bool is_event)> send;
         std::function<void(const Answered&)> answered;  // One request of receive() is over.
         std::function<void(std::string why)> end;  // Close behind what was sent. "" is no news.
+        std::function<bool()> is_full;             // Nothing more is to be answered for now.
     };
 
     // Requires that `service` outlives what was received.
@@ -49,6 +54,8 @@ public:
 
     void start();
     void receive(std::span<const std::byte> payload);
+    // The outlet may not be full any more.
+    void resume();
     void leave();
 
     SessionId session() const noexcept {
@@ -64,8 +71,22 @@ private:
         Answered what = {};
     };
 
+    using Step = std::function<void(Turn&, Said&)>;
+
+    struct Asked {
+        Step step;
+        std::int64_t since_ms = 0;
+        Said said = {};
+    };
+
     void connect(std::span<const std::byte> payload);
-    void take_turn(std::size_t bytes, std::function<void(Turn&, Said&)> step);
+    void take_turn(std::size_t bytes, Step step);
+
+    // On the service thread.
+    void decide(Turn& turn, Asked& asked);
+    void say(Asked& asked, bool durable);
+    void look_for_room();
+    void take_up_next();
 
     MetadataService& service_;
     const std::shared_ptr<Statistics> statistics_;
@@ -73,8 +94,10 @@ private:
     const std::function<std::int64_t()> monotonic_ms_;
     const Outlet outlet_;
     WatcherId id_{0};
-    bool asked_for_session_ = false;  // The connection's.
-    bool over_ = false;               // The service thread's.
+    bool asked_for_session_ = false;              // The connection's.
+    bool over_ = false;                           // The service thread's.
+    std::deque<std::shared_ptr<Asked>> put_off_;  // The service thread's.
+    std::atomic<bool> waits_for_room_{false};
     std::atomic<std::int64_t> session_{0};
     std::atomic<std::int32_t> timeout_ms_{0};
 };
