@@ -12,9 +12,11 @@ constexpr std::string_view names[] = {
     "producer-id-reused",  "unstable-is-stable", "crc-of-wrong-range",
     "index-off-by-one",    "names-not-synced",   "any-generation-commits",
     "repetition-appended", "count-unchecked",    "checkpoint-before-data",
+    "controller-unfenced", "outsider-elected",   "told-before-written",
+    "leader-epoch-kept",
 };
 
-static_assert(std::size(names) == static_cast<std::size_t>(Plant::checkpoint_before_data) + 1);
+static_assert(std::size(names) == static_cast<std::size_t>(Plant::leader_epoch_kept) + 1);
 
 std::string_view wanted() noexcept {
     static const char* const name = std::getenv("MILENA_PLANT");

@@ -23,6 +23,10 @@ enum class Plant {
     repetition_appended,      // A batch that is sent again is appended again.
     count_unchecked,          // Arrays are as long as a message says.
     checkpoint_before_data,   // The recovery point passes what has not been synced.
+    controller_unfenced,      // A controller writes whether or not it still is in office.
+    outsider_elected,         // A replica leads that is alive but not in sync.
+    told_before_written,      // Brokers hear of a leader before it is in the tree.
+    leader_epoch_kept,        // A new leader leads in the epoch of the last one.
 };
 
 #ifdef MILENA_PLANTS
