@@ -2,7 +2,8 @@
  *
  * BAD_DISK is a folder. What stands in its file `sync` is part of the paths whose next fsync or fdatasync fails
  * with EIO: once, and as the kernel does, they succeed again afterwards. While it has a file `write`, writes to
- * paths with such a part do not return. */
+ * paths with such a part do not return; while it has a file `read-only`, they fail with EROFS, as on a file system
+ * that the kernel has made read-only. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -57,7 +58,22 @@ ssize_t pwritev64(int fd, const struct iovec *pieces, int count, off64_t at)
     char wanted[PATH_MAX];
     while (is_meant(fd, "write", wanted, sizeof wanted))
         usleep(1000);
+    if (is_meant(fd, "read-only", wanted, sizeof wanted)) {
+        errno = EROFS;
+        return -1;
+    }
     return next(fd, pieces, count, at);
+}
+
+int ftruncate64(int fd, off64_t size)
+{
+    int (*next)(int, off64_t) = (int (*)(int, off64_t))dlsym(RTLD_NEXT, "ftruncate64");
+    char wanted[PATH_MAX];
+    if (is_meant(fd, "read-only", wanted, sizeof wanted)) {
+        errno = EROFS;
+        return -1;
+    }
+    return next(fd, size);
 }
 
 int fsync(int fd)

@@ -1,7 +1,8 @@
 """Faults that a process meets in its life, one after the other, against a real broker.
 
 F5   the last segment or an index is cut at some length: what was before is served, the broker starts
-F7   a sync fails: its log directory goes offline, nothing is tried again and promised (stops.py)
+F7   a sync fails, or a file system is made read-only: its log directory goes offline, nothing is tried again and
+     promised (stops.py)
 F8   the broker stands still for a while, or one of its writes does (stops.py)
 F9   a network that delays, splits, stalls and cuts: idempotent producers lose and double nothing
 F10  a wall clock that jumps by days: sessions and retention do not care
@@ -399,6 +400,7 @@ def zombie(broker):
 def failed_sync(*_):
     stops.failed_sync_of_the_last_directory(checks, produce_numbers, read_numbers, wait_until)
     stops.failed_sync_of_one_directory(checks, produce_numbers, read_numbers, wait_until)
+    stops.read_only_directory(checks, produce_numbers, read_numbers, wait_until)
 
 
 def standstill(_, rng):

@@ -36,8 +36,12 @@ class BadDisk:
     def fail_next_sync_of(self, part):
         self.command("sync", part)
 
+    def make_read_only(self, part):
+        self.command("read-only", part)
+
     def heal(self):
-        os.unlink(pathlib.Path(self.folder.name, "sync"))
+        for command in ("sync", "read-only"):
+            pathlib.Path(self.folder.name, command).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def writes_wait(self, part):
@@ -75,7 +79,15 @@ def failed_sync_of_the_last_directory(checks, produce_numbers, read_numbers, wai
         checks.equal(read[:100], [(number, number) for number in range(100)], "F7: what was acknowledged is there again")
 
 
-def failed_sync_of_one_directory(checks, produce_numbers, read_numbers, wait_until):
+def failed_sync_of_one_directory(*helpers):
+    one_directory_fails(*helpers, "fails a sync", BadDisk.fail_next_sync_of)
+
+
+def read_only_directory(*helpers):
+    one_directory_fails(*helpers, "is read-only", BadDisk.make_read_only, takes_writes=False)
+
+
+def one_directory_fails(checks, produce_numbers, read_numbers, wait_until, how, fail, takes_writes=True):
     """Its partitions go offline, all others stay."""
     with BadDisk() as disk, brokers.Milena({}, disk.environment) as broker:
         broker.stop()
@@ -88,19 +100,23 @@ def failed_sync_of_one_directory(checks, produce_numbers, read_numbers, wait_unt
         checks.that(failing and staying, "F7: partitions are spread over two log directories", f"{failing} {staying}")
         for partition in range(4):
             produce_numbers(broker.bootstrap, "two", range(100), partition)
-        disk.fail_next_sync_of(str(other))
-        produce_numbers(broker.bootstrap, "two", range(100, 101), failing[0])
+        fail(disk, str(other))
+        was_acknowledged = False
+        with contextlib.suppress(KafkaException):
+            produce_numbers(broker.bootstrap, "two", range(100, 101), failing[0], **{"message.timeout.ms": 5000})
+            was_acknowledged = True
+        checks.that(takes_writes or not was_acknowledged, f"F7: a directory that {how} acknowledges nothing it does not have")
         gone = wait_until(lambda: all(list_offsets(broker.port, "two", each)[0] == STORAGE_ERROR for each in failing), 60)
-        checks.that(gone, "F7: the partitions of a directory that fails a sync go offline, with KAFKA_STORAGE_ERROR")
+        checks.that(gone, f"F7: the partitions of a directory that {how} go offline, with KAFKA_STORAGE_ERROR")
         for partition in staying:
             offsets = produce_numbers(broker.bootstrap, "two", range(100, 200), partition)
-            checks.equal(offsets, list(range(100, 200)), f"F7: partition {partition} of the other directory goes on")
+            checks.equal(offsets, list(range(100, 200)), f"F7: beside one that {how} partition {partition} of the other goes on")
         broker.stop()
         disk.heal()
         broker.start()
         ends = [list_offsets(broker.port, "two", partition) for partition in range(4)]
         lost = [partition for partition, (error, end) in enumerate(ends) if error or end < (200 if partition in staying else 100)]
-        checks.equal(lost, [], "F7: after a restart everything acknowledged is there")
+        checks.equal(lost, [], f"F7: after a restart with a directory that {how} everything acknowledged is there")
 
 
 def slow_writes(checks, produce_numbers, read_numbers, wait_until):
