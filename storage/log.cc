@@ -40,6 +40,16 @@ Unexpected<Refusal> refuse(RefusalKind kind, std::string detail) {
     return Unexpected(Refusal{kind, std::move(detail)});
 }
 
+// The entry at the front; empty when there is no whole one. Only what comes out of a log may be
+// of one of the old formats.
+std::span<const std::byte> first_entry(std::span<const std::byte> bytes, Origin origin) {
+    if (const auto batch = records::Batch::view(bytes)) return batch->bytes();
+    if (origin != Origin::replication) return {};
+    const auto facts = read_entry_header(bytes);
+    return facts && facts->bytes <= bytes.size() ? bytes.first(facts->bytes)
+                                                 : std::span<const std::byte>();
+}
+
 Result<void, Fault> write_snapshot(Disk& disk, const path& name,
                                    std::span<const ProducerFacts> producers) {
     const auto bytes = encode_snapshot(producers);
@@ -95,8 +105,8 @@ void Log::adopt(Recovered recovered) {
         size_bytes_ += segment->bytes;
         if (view(index).end > recovery_point_) unflushed_bytes_ += segment->bytes;
         if (config_.segment_jitter_ms > 0) {
-            segment->jitter_ms = std::int64_t(next_random(random_) %
-                                              std::uint64_t(config_.segment_jitter_ms));
+            segment->jitter_ms =
+                std::int64_t(next_random(random_) % std::uint64_t(config_.segment_jitter_ms));
         }
     }
     check_invariants();
@@ -133,9 +143,9 @@ Result<Reserved, Refusal> Log::reserve(const AppendRequest& request) {
     std::vector<ProducerBatch> producer_batches;
     Offset next = reserved_end_;
     for (auto rest = request.batches; !rest.empty();) {
-        const auto batch = records::Batch::view(rest);
-        if (!batch) return refuse(RefusalKind::invalid_batch, "not a whole record batch");
-        auto facts = read_entry_header(batch->bytes());
+        const auto bytes = first_entry(rest, request.origin);
+        if (bytes.empty()) return refuse(RefusalKind::invalid_batch, "not a whole record batch");
+        auto facts = read_entry_header(bytes);
         if (!facts) return refuse(RefusalKind::invalid_batch, "an offset that is none");
         if (request.origin == Origin::replication) {
             if (facts->base < next) {
@@ -161,14 +171,14 @@ Result<Reserved, Refusal> Log::reserve(const AppendRequest& request) {
             facts->leader_epoch = request.leader_epoch;
         }
         std::optional<Marker> marker;
-        if (facts->is_control()) marker = read_marker(batch->bytes(), *facts);
+        if (facts->is_control()) marker = read_marker(bytes, *facts);
         if (facts->has_producer() && (marker || !facts->is_control())) {
             const auto producer = producer_batch(*facts, marker);
             if (request.origin != Origin::replication) {
                 if (!marker && producer.first_sequence < 0) {
                     return refuse(RefusalKind::invalid_batch, "a producer id without a sequence");
                 }
-                if (batch->bytes().size() != request.batches.size()) {
+                if (bytes.size() != request.batches.size()) {
                     return refuse(RefusalKind::invalid_batch, "more than one batch of a producer");
                 }
                 const auto repetition = producers_.check(producer);
@@ -179,9 +189,9 @@ Result<Reserved, Refusal> Log::reserve(const AppendRequest& request) {
             }
             producer_batches.push_back(producer);
         }
-        items.push_back({batch->bytes(), *facts, marker});
+        items.push_back({bytes, *facts, marker});
         next = facts->last + 1;
-        rest = rest.subspan(batch->bytes().size());
+        rest = rest.subspan(bytes.size());
     }
     if (items.empty()) return refuse(RefusalKind::invalid_batch, "no batch");
 
@@ -227,7 +237,8 @@ bool Log::must_roll(const Segment& segment, std::uint64_t bytes, std::size_t bat
 void Log::start_segment(AppendGroup& group, Offset base, std::int64_t now_ms) {
     group.before_ = segments_.back();
     group.sealing_ = group.before_->tails;
-    if (const auto entry = group.before_->final_time_entry()) group.sealing_.times.push_back(*entry);
+    if (const auto entry = group.before_->final_time_entry())
+        group.sealing_.times.push_back(*entry);
     group.producers_ = producers_.facts();
     if (config_.preallocate) group.reserves_ = std::uint64_t(config_.segment_bytes);
     group.sealed_bytes_ = group.before_->bytes;
@@ -317,7 +328,8 @@ Result<void, Fault> Log::write(AppendGroup& group) {
         group.segment_->log_file().close();
         for (const auto suffix : {".log", ".snapshot"}) {
             const auto removed = disk_.remove_file(group.segment_->path(suffix));
-            if (!removed && removed.error().kind != FaultKind::not_found) return failed(removed.error());
+            if (!removed && removed.error().kind != FaultKind::not_found)
+                return failed(removed.error());
         }
     } else {
         const auto file = group.segment_->log_file().open();
@@ -480,7 +492,8 @@ Result<void, Fault> Log::write_flush(const FlushPlan& plan) {
             return done;
         }
         if (plan.old_snapshot_ && *plan.old_snapshot_ != plan.end_) {
-            const auto removed = disk_.remove_file(directory / file_name(*plan.old_snapshot_, ".snapshot"));
+            const auto removed =
+                disk_.remove_file(directory / file_name(*plan.old_snapshot_, ".snapshot"));
             if (!removed && removed.error().kind != FaultKind::not_found) return removed;
         }
     }
@@ -546,7 +559,8 @@ TruncationPlan Log::begin_truncation(Offset target) {
     plan.recovery_point_ = recovery_point_;
     plan.config_ = config_;
     for (const auto& segment : segments_) {
-        if (segment == segments_.back() || segment->base() >= plan.target_) segment->raise_generation();
+        if (segment == segments_.back() || segment->base() >= plan.target_)
+            segment->raise_generation();
     }
     // The segment that holds the target is loaded anew, whichever it is.
     segments_[segment_of(plan.target_)]->raise_generation();
@@ -586,7 +600,8 @@ Result<Truncated, Fault> Log::truncate(const TruncationPlan& plan) {
 }
 
 void Log::finish_truncation(TruncationPlan plan, Truncated truncated) {
-    base::ensure(truncating_ && truncated.state_ != nullptr, "a truncation has begun and succeeded");
+    base::ensure(truncating_ && truncated.state_ != nullptr,
+                 "a truncation has begun and succeeded");
     truncating_ = false;
     for (const auto& segment : plan.segments_) segment->log_file().close();
     adopt(std::move(*truncated.state_));
@@ -672,10 +687,12 @@ Result<void, Fault> Log::close() {
         segment->log_file().close();
     }
     if (epochs_are_dirty_) {
-        if (auto done = write_epochs(disk_, directory / epochs_file, epochs_.all()); !done) return done;
+        if (auto done = write_epochs(disk_, directory / epochs_file, epochs_.all()); !done)
+            return done;
     }
     epochs_are_dirty_ = false;
-    if (auto done = directory_is_new_ ? sync_new_directory() : disk_.sync_directory(directory); !done) {
+    if (auto done = directory_is_new_ ? sync_new_directory() : disk_.sync_directory(directory);
+        !done) {
         return done;
     }
     directory_is_new_ = false;

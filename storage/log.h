@@ -23,7 +23,8 @@
 //     truncation  begin_truncation (L), truncate (D), finish_truncation (L)
 //     retention   retention_plan (L), judge (D), drop_segments (L), then Dropped::rename and
 //                 Dropped::remove (D)
-//     compaction  cleaning_plan (L), Cleaning (D); begin_swap (L), put_in_place (D), finish_swap (L)
+//     compaction  cleaning_plan (L), Cleaning (D); begin_swap (L), put_in_place (D), finish_swap
+//     (L) moving      a copy is a log of its own: finish_copy (L), close (D), trade_places (L)
 //
 // What reads takes a plan under the lock and works without it, on segments that the plan
 // keeps alive: locate (L), read (D), and so on.
@@ -76,9 +77,9 @@ enum class Origin {
 };
 
 struct AppendRequest {
-    // Whole v2 batches that records::Batch has accepted. They are written from here, so the
-    // bytes stay where they are until the group they are in is committed or rolled back.
-    // Assigned fields are changed in place.
+    // Whole v2 batches that records::Batch has accepted, from a log also entries of the older
+    // formats. They are written from here, so the bytes stay where they are until the group they
+    // are in is committed or rolled back. Assigned fields are changed in place.
     std::span<std::byte> batches;
     Origin origin = Origin::client;
     base::LeaderEpoch leader_epoch;  // Ignored for replication.
@@ -113,12 +114,12 @@ private:
     base::Offset first_;
     base::Offset end_;
     std::uint64_t bytes_ = 0;
-    std::uint64_t position_ = 0;         // Where in the file it goes.
-    std::uint64_t reserves_ = 0;         // Room that a new file takes (preallocate) ...
-    std::uint64_t sealed_bytes_ = 0;     // ... and where the sealed one then ends.
-    std::shared_ptr<Segment> segment_;   // Where it goes: the active segment, or ...
-    std::shared_ptr<Segment> before_;    // ... a new one behind this, which is then sealed.
-    IndexTails sealing_;                 // What the sealed one's index files still lack.
+    std::uint64_t position_ = 0;            // Where in the file it goes.
+    std::uint64_t reserves_ = 0;            // Room that a new file takes (preallocate) ...
+    std::uint64_t sealed_bytes_ = 0;        // ... and where the sealed one then ends.
+    std::shared_ptr<Segment> segment_;      // Where it goes: the active segment, or ...
+    std::shared_ptr<Segment> before_;       // ... a new one behind this, which is then sealed.
+    IndexTails sealing_;                    // What the sealed one's index files still lack.
     std::vector<ProducerFacts> producers_;  // For the snapshot between the two.
 };
 
@@ -128,7 +129,7 @@ struct ReadLimits {
     std::size_t bytes_max = 0;
     bool at_least_one_batch = false;  // The first batch whole, even if it is longer.
     bool with_aborted = false;        // List the aborted transactions (read_committed).
-    bool load = false;                // Bring what is given into memory, and begin with what follows.
+    bool load = false;  // Bring what is given into memory, and begin with what follows.
 };
 
 // Where to look for an offset. Holds what it names alive; made by locate().
@@ -137,16 +138,16 @@ private:
     friend class Log;
 
     base::Offset from_;
-    ReadLimits limits_;                      // The bound is at most the log's end.
-    std::optional<SegmentView> segment_;     // Where the offset lies; none: nothing to give.
-    std::optional<SegmentView> next_;        // Where to go on if there is a gap up to its end.
-    std::optional<std::uint64_t> start_;     // Position of the first entry, when it is known.
-    std::optional<std::uint64_t> second_;    // And of the one behind it.
-    std::optional<OffsetEntry> search_;      // Otherwise: the index entry to search from, if
-    std::optional<std::uint64_t> bound_;     // it is not on the disk. The same for the bound.
+    ReadLimits limits_;                    // The bound is at most the log's end.
+    std::optional<SegmentView> segment_;   // Where the offset lies; none: nothing to give.
+    std::optional<SegmentView> next_;      // Where to go on if there is a gap up to its end.
+    std::optional<std::uint64_t> start_;   // Position of the first entry, when it is known.
+    std::optional<std::uint64_t> second_;  // And of the one behind it.
+    std::optional<OffsetEntry> search_;    // Otherwise: the index entry to search from, if
+    std::optional<std::uint64_t> bound_;   // it is not on the disk. The same for the bound.
     std::optional<OffsetEntry> bound_search_;
-    std::vector<SegmentView> aborted_in_;         // Segments with a .txnindex.
-    std::vector<AbortedTransaction> aborted_;     // Those that are not on the disk yet.
+    std::vector<SegmentView> aborted_in_;      // Segments with a .txnindex.
+    std::vector<AbortedTransaction> aborted_;  // Those that are not on the disk yet.
 };
 
 struct ReadResult {
@@ -155,7 +156,7 @@ struct ReadResult {
     // The limit was smaller than the first batch and at_least_one_batch was not set: the
     // slice holds no whole batch (Fetch v3+ answers with no bytes then).
     bool first_batch_is_cut = false;
-    base::Offset upper{};  // No record of the slice lies at or above it.
+    base::Offset upper{};                     // No record of the slice lies at or above it.
     std::vector<AbortedTransaction> aborted;  // By first offset; overlap [from, upper).
 
     std::size_t size() const noexcept { return slice ? slice->size() : 0; }
@@ -200,9 +201,10 @@ private:
     base::Offset end_;
     std::uint64_t bytes_ = 0;  // That became dirty before it.
     FlushKind kind_ = FlushKind::records;
-    std::vector<std::shared_ptr<Segment>> segments_;  // With something to sync; the active one last.
-    std::vector<bool> with_indexes_;                  // Beside each: sync its index files too.
-    IndexTails tails_;                                // Of the active one.
+    std::vector<std::shared_ptr<Segment>>
+        segments_;                    // With something to sync; the active one last.
+    std::vector<bool> with_indexes_;  // Beside each: sync its index files too.
+    IndexTails tails_;                // Of the active one.
     std::optional<std::vector<EpochStart>> epochs_;
     std::optional<std::vector<ProducerFacts>> producers_;
     std::optional<base::Offset> old_snapshot_;  // To be removed when the new one is there.
@@ -255,10 +257,10 @@ private:
 };
 
 struct RetentionVerdict {
-    base::Offset keep_from;            // Segments that end at or below it go.
-    bool active_goes = false;          // The active one too: roll first (take_roll).
+    base::Offset keep_from;    // Segments that end at or below it go.
+    bool active_goes = false;  // The active one too: roll first (take_roll).
     std::size_t segments = 0;
-    std::string reason;                // For people: "retention.ms" and the like; empty: nothing.
+    std::string reason;  // For people: "retention.ms" and the like; empty: nothing.
 };
 
 // Segments that are out of the log and still on the disk.
@@ -303,7 +305,8 @@ struct LogOptions {
 struct RecoveryReport {
     std::uint64_t bytes_scanned = 0;
     std::uint64_t bytes_cut = 0;
-    std::vector<std::string> notes;  // One line each: what was cut, rebuilt or set aside, and where.
+    std::vector<std::string>
+        notes;  // One line each: what was cut, rebuilt or set aside, and where.
 };
 
 class Log {
@@ -313,10 +316,8 @@ public:
     // indexes, producer state and leader epochs are built again. Damage below the recovery
     // point is `corrupt`, names file and position, and leaves every file as it is.
     // Faults: io, no_space, corrupt.
-    [[nodiscard]] static base::Result<std::unique_ptr<Log>, Fault> open(Disk& disk,
-                                                                        FileCache& files,
-                                                                        LogOptions options,
-                                                                        RecoveryReport* report = nullptr);
+    [[nodiscard]] static base::Result<std::unique_ptr<Log>, Fault> open(
+        Disk& disk, FileCache& files, LogOptions options, RecoveryReport* report = nullptr);
     ~Log();
 
     // ---- Where it stands. All L.
@@ -338,8 +339,12 @@ public:
     base::Offset last_stable_offset(base::Offset high_watermark) const noexcept;
 
     const Producers& producers() const noexcept { return producers_; }
-    void high_watermark_moved(base::Offset high_watermark) { producers_.replicated_to(high_watermark); }
-    void expire_producers(std::int64_t now_ms) { producers_.expire(now_ms, config_.producer_id_expiration_ms); }
+    void high_watermark_moved(base::Offset high_watermark) {
+        producers_.replicated_to(high_watermark);
+    }
+    void expire_producers(std::int64_t now_ms) {
+        producers_.expire(now_ms, config_.producer_id_expiration_ms);
+    }
 
     // ---- Append.
     // L. Check, assign offsets and leader epoch in place, queue. Records get the offsets
@@ -370,7 +375,8 @@ public:
 
     // ---- Read.
     // L. Faults: out_of_range below the log start or above the end; busy.
-    [[nodiscard]] base::Result<ReadPlan, Fault> locate(base::Offset from, const ReadLimits& limits) const;
+    [[nodiscard]] base::Result<ReadPlan, Fault> locate(base::Offset from,
+                                                       const ReadLimits& limits) const;
     // D. Starts with the batch that holds the offset, or the next one there is. Bytes that
     // this process has not written are checked (CRC-32C, offsets) the first time they are
     // read. Faults: io; corrupt names file and position; busy when the log was truncated
@@ -391,7 +397,9 @@ public:
     void assign_epoch(base::LeaderEpoch epoch);
     std::optional<base::LeaderEpoch> latest_epoch() const noexcept { return epochs_.latest(); }
     EpochEnd end_of_epoch(base::LeaderEpoch epoch) const noexcept;
-    std::optional<base::LeaderEpoch> epoch_at(base::Offset offset) const noexcept { return epochs_.at(offset); }
+    std::optional<base::LeaderEpoch> epoch_at(base::Offset offset) const noexcept {
+        return epochs_.at(offset);
+    }
 
     // ---- Flush.
     // L. Nothing when a flush is out, or nothing is dirty.
@@ -403,9 +411,9 @@ public:
     // takes no more records.
     void finish_flush(FlushPlan plan, bool succeeded);
 
-    // ---- Truncation. Requires that no group, flush or swap is out, and reserves nothing meanwhile.
-    // L. Cut everything at and above `target` off (a batch that holds it goes whole). The cut
-    // itself notes in the directory that the recovery point went back with it.
+    // ---- Truncation. Requires that no group, flush or swap is out, and reserves nothing
+    // meanwhile. L. Cut everything at and above `target` off (a batch that holds it goes whole).
+    // The cut itself notes in the directory that the recovery point went back with it.
     [[nodiscard]] TruncationPlan begin_truncation(base::Offset target);
     // L. Drop everything and go on, empty, at `target`.
     [[nodiscard]] TruncationPlan begin_restart(base::Offset target);
@@ -439,6 +447,21 @@ public:
     // L. A cleaning has come to its end.
     void cleaned(base::Offset end);
     Disk& disk() const noexcept { return disk_; }
+
+    // ---- Moving to another log directory. The copy is filled with this log's bytes as a replica
+    // is (Origin::replication); nothing but its owner uses it.
+    // L. An empty group behind which a copy goes on at `end`, in a new segment: what it would copy
+    // before that was compacted away. Requires that `end` is above the log's end.
+    [[nodiscard]] std::optional<AppendGroup> take_gap(base::Offset end, std::int64_t now_ms);
+    // L, of both logs. What a log knows beside its records: the producers whose records retention
+    // has dropped, and leader epochs without records. Requires that both end at the same offset;
+    // close() writes it down.
+    void finish_copy(Log& copy) const;
+    // L, of both logs. This log goes on with the files of the copy, the copy gets those of this
+    // one. What is queued stays queued; who reads this one's old files plans again. Requires
+    // that the copy was closed after finish_copy() and nothing was written since, and that of
+    // neither a group, flush, swap or truncation is out.
+    void trade_places(Log& copy);
 
     // ---- The end of its life.
     // D, with nobody else left: write out everything, cut files to size, snapshot, sync.
@@ -484,7 +507,8 @@ private:
     std::uint64_t bytes_since_snapshot_ = 0;  // Of any kind.
 
     std::deque<AppendGroup::Item> queue_;
-    bool directory_is_new_ = false;  // Its own name, and its partition.metadata, are not synced yet.
+    bool directory_is_new_ =
+        false;  // Its own name, and its partition.metadata, are not synced yet.
     bool writing_ = false;
     bool flushing_ = false;
     bool truncating_ = false;

@@ -75,7 +75,7 @@ Result<void, Fault> LogDirectory::look_around() {
         if (!entry.is_directory) continue;
         auto name = parse_directory_name(entry.name);
         if (name.kind == DirectoryKind::unknown) unknown_.push_back(entry.name);
-        if (name.kind != DirectoryKind::partition) continue;
+        if (name.kind != DirectoryKind::partition && name.kind != DirectoryKind::future) continue;
         Found found{std::move(name.at), std::nullopt, path_ / entry.name};
         const auto id = read_topic_id(disk_, found.directory / partition_metadata_file);
         if (id) {
@@ -85,7 +85,7 @@ Result<void, Fault> LogDirectory::look_around() {
         } else if (id.error().kind == FaultKind::corrupt) {
             notes_.push_back(id.error().detail);
         }
-        partitions_.push_back(std::move(found));
+        (name.kind == DirectoryKind::partition ? partitions_ : copies_).push_back(std::move(found));
     }
 
     for (Checkpoint& checkpoint : checkpoints_) {
@@ -196,6 +196,22 @@ Result<std::vector<LoadedLog>, Fault> LogDirectory::load(const ConfigOf& config_
     return loaded;
 }
 
+Result<std::unique_ptr<Log>, Fault> LogDirectory::make(const TopicPartition& at,
+                                                       const fs::path& directory,
+                                                       const std::optional<base::Uuid>& topic_id,
+                                                       const LogOptions& options) {
+    // Positions of an earlier partition of that name are none of this one.
+    if (auto done = forget(at); !done) return Unexpected(done.error());
+    if (auto done = disk_.make_directory(directory); !done) return Unexpected(done.error());
+    if (topic_id) {
+        if (auto done = write_new_topic_id(disk_, directory / partition_metadata_file, *topic_id);
+            !done) {
+            return Unexpected(done.error());
+        }
+    }
+    return Log::open(disk_, files_, options);
+}
+
 Result<std::unique_ptr<Log>, Fault> LogDirectory::create(const TopicPartition& at,
                                                          const std::optional<base::Uuid>& topic_id,
                                                          const LogConfig& config,
@@ -206,21 +222,13 @@ Result<std::unique_ptr<Log>, Fault> LogDirectory::create(const TopicPartition& a
     if (*there) {
         return Unexpected(Fault(FaultKind::busy, directory.string() + " exists already"));
     }
-    // Positions of an earlier partition of that name are none of this one.
-    if (auto done = forget(at); !done) return Unexpected(done.error());
-    if (auto done = disk_.make_directory(directory); !done) return Unexpected(done.error());
-    if (topic_id) {
-        if (auto done = write_new_topic_id(disk_, directory / partition_metadata_file, *topic_id); !done) {
-            return Unexpected(done.error());
-        }
-    }
-    return Log::open(disk_, files_,
-                     {.directory = directory,
-                      .config = config,
-                      .was_clean = false,
-                      .is_new = true,
-                      .now_ms = now_ms,
-                      .seed = seed ^ std::hash<TopicPartition>()(at)});
+    return make(at, directory, topic_id,
+                {.directory = directory,
+                 .config = config,
+                 .was_clean = false,
+                 .is_new = true,
+                 .now_ms = now_ms,
+                 .seed = seed ^ std::hash<TopicPartition>()(at)});
 }
 
 Result<void, Fault> LogDirectory::forget(const TopicPartition& at) {
@@ -237,16 +245,62 @@ Result<void, Fault> LogDirectory::forget(const TopicPartition& at) {
 
 Result<void, Fault> LogDirectory::retire(const TopicPartition& at, Log* log,
                                          const base::Uuid& unique, DirectoryKind kind) {
+    if (auto done = rename_away(at, directory_of(at), log, unique, kind); !done) return done;
+    const std::lock_guard lock(mutex_);
+    not_loaded_.erase(at);
+    return {};
+}
+
+Result<void, Fault> LogDirectory::rename_away(const TopicPartition& at, const fs::path& from,
+                                              Log* log, const base::Uuid& unique,
+                                              DirectoryKind kind) {
     base::ensure(kind == DirectoryKind::deleted || kind == DirectoryKind::stray,
                  "a partition retires as deleted or as stray");
     const fs::path to = path_ / directory_name(at, kind, unique);
-    if (auto done = disk_.rename(directory_of(at), to); !done) return done;
+    if (auto done = disk_.rename(from, to); !done) return done;
     if (log != nullptr) log->moved_to(to);
-    {
-        const std::lock_guard lock(mutex_);
-        not_loaded_.erase(at);
-    }
     return disk_.sync_directory(path_);
+}
+
+Result<std::unique_ptr<Log>, Fault> LogDirectory::create_copy(
+    const TopicPartition& at, const std::optional<base::Uuid>& topic_id, Offset start,
+    const LogConfig& config, std::int64_t now_ms, const base::Uuid& unique) {
+    const fs::path directory = path_ / directory_name(at, DirectoryKind::future, unique);
+    return make(at, directory, topic_id,
+                {.directory = directory,
+                 .config = config,
+                 .recovery_point = start,
+                 .log_start_offset = start,
+                 .was_clean = false,
+                 .is_new = true,
+                 .now_ms = now_ms});
+}
+
+Result<std::unique_ptr<Log>, Fault> LogDirectory::load_copy(const Found& found,
+                                                            const LogConfig& config,
+                                                            std::int64_t now_ms) {
+    return Log::open(disk_, files_,
+                     {.directory = found.directory,
+                      .config = config,
+                      .recovery_point = offset_in(recovery_point_file, found.at),
+                      .log_start_offset = offset_in(log_start_file, found.at),
+                      .was_clean = false,
+                      .now_ms = now_ms});
+}
+
+Result<void, Fault> LogDirectory::promote(const TopicPartition& at, Log& copy) {
+    const fs::path to = directory_of(at);
+    const auto there = exists(disk_, to);
+    if (!there) return Unexpected(there.error());
+    if (*there) return Unexpected(Fault(FaultKind::busy, to.string() + " exists already"));
+    if (auto done = disk_.rename(copy.directory(), to); !done) return done;
+    copy.moved_to(to);
+    return {};
+}
+
+Result<void, Fault> LogDirectory::retire_copy(const TopicPartition& at, const fs::path& copy,
+                                              const base::Uuid& unique, DirectoryKind kind) {
+    return rename_away(at, copy, nullptr, unique, kind);
 }
 
 Result<std::size_t, Fault> LogDirectory::purge() {
@@ -292,8 +346,7 @@ Result<void, Fault> LogDirectory::checkpoint(const char* file, const Offsets& of
 }
 
 Result<void, Fault> LogDirectory::mark_clean(std::int64_t broker_epoch) {
-    const std::string text =
-        "{\"version\":0,\"brokerEpoch\":" + std::to_string(broker_epoch) + "}";
+    const std::string text = "{\"version\":0,\"brokerEpoch\":" + std::to_string(broker_epoch) + "}";
     return replace_file(disk_, path_ / clean_stop_file, std::as_bytes(std::span(text)));
 }
 

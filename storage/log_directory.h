@@ -5,6 +5,8 @@
 //                 many threads as it is given
 //     create      makes a partition's directory and its empty log
 //     retire      renames it to …-delete; purge() removes what has that name
+//     create_copy makes …-future, a partition that is on its way here from another directory;
+//                 promote gives it the partition's name
 //     checkpoint  recovery points, high watermarks, log starts, each in its file
 //     close       .kafka_cleanshutdown, when every log was closed without a fault
 //
@@ -31,9 +33,9 @@ struct LoadedLog {
     base::TopicPartition at;
     std::optional<base::Uuid> topic_id;  // From partition.metadata.
     std::filesystem::path directory;
-    std::unique_ptr<Log> log;            // Null when it could not be loaded:
-    std::optional<Fault> fault;          // corrupt: this partition only; io: the whole directory.
-    base::Offset high_watermark{};       // From the checkpoint, clamped to the log.
+    std::unique_ptr<Log> log;       // Null when it could not be loaded:
+    std::optional<Fault> fault;     // corrupt: this partition only; io: the whole directory.
+    base::Offset high_watermark{};  // From the checkpoint, clamped to the log.
     RecoveryReport report;
 };
 
@@ -45,6 +47,7 @@ public:
         Disk& disk, FileCache& files, const std::filesystem::path& path);
 
     const std::filesystem::path& path() const noexcept { return path_; }
+    Disk& disk() const noexcept { return disk_; }
 
     // What meta.properties said; nothing in a new directory. The broker holds it against
     // its configuration and its cluster, then claims the directory.
@@ -64,6 +67,8 @@ public:
         std::filesystem::path directory;
     };
     const std::vector<Found>& partitions() const noexcept { return partitions_; }
+    // The same of copies that were being made here when the last process ended.
+    const std::vector<Found>& copies() const noexcept { return copies_; }
 
     // The settings of a partition's log; nothing to leave its directory as it is. Called by
     // the thread that calls load().
@@ -94,6 +99,24 @@ public:
                                                    const base::Uuid& unique,
                                                    DirectoryKind kind = DirectoryKind::deleted);
 
+    // ---- Partitions that move here from another log directory.
+    // Make the directory of a copy, and its empty log that begins at `start`. `unique` is a random
+    // id. Requires can_name_copy(at). Faults: io, no_space.
+    [[nodiscard]] base::Result<std::unique_ptr<Log>, Fault> create_copy(
+        const base::TopicPartition& at, const std::optional<base::Uuid>& topic_id,
+        base::Offset start, const LogConfig& config, std::int64_t now_ms, const base::Uuid& unique);
+    // Open one of copies(). A torn tail is cut. Faults: those of Log::open.
+    [[nodiscard]] base::Result<std::unique_ptr<Log>, Fault> load_copy(const Found& found,
+                                                                      const LogConfig& config,
+                                                                      std::int64_t now_ms);
+    // Give the copy the partition's own name, durable after the next sync of this directory.
+    // Faults: io; busy when a directory of that name is here.
+    [[nodiscard]] base::Result<void, Fault> promote(const base::TopicPartition& at, Log& copy);
+    // As retire(), for the directory of a copy.
+    [[nodiscard]] base::Result<void, Fault> retire_copy(
+        const base::TopicPartition& at, const std::filesystem::path& copy, const base::Uuid& unique,
+        DirectoryKind kind = DirectoryKind::deleted);
+
     // Remove all -delete directories that are there. Faults: io.
     [[nodiscard]] base::Result<std::size_t, Fault> purge();
 
@@ -103,8 +126,8 @@ public:
                                                          const base::Uuid& id);
 
     // Write a checkpoint; `file` is one of recovery_point_file, high_watermark_file,
-    // log_start_file and cleaner_file. Partitions that are not listed are forgotten in it, but those that
-    // load() left alone or could not load.
+    // log_start_file and cleaner_file. Partitions that are not listed are forgotten in it, but
+    // those that load() left alone or could not load.
     [[nodiscard]] base::Result<void, Fault> checkpoint(const char* file, const Offsets& offsets);
 
     // Checkpoints that could not be read when the directory was opened, one line each.
@@ -112,7 +135,9 @@ public:
 
     // Sync all of the file system that holds the directory (a flush round above the
     // flusher's limit).
-    [[nodiscard]] base::Result<void, Fault> sync_everything() { return disk_.sync_everything(path_); }
+    [[nodiscard]] base::Result<void, Fault> sync_everything() {
+        return disk_.sync_everything(path_);
+    }
 
     // The clean-stop marker. Call it last, only when every log's close() succeeded and the
     // checkpoints are written.
@@ -131,6 +156,13 @@ private:
     [[nodiscard]] base::Result<void, Fault> look_around();
     [[nodiscard]] base::Result<void, Fault> take_marker();
     [[nodiscard]] base::Result<void, Fault> forget(const base::TopicPartition& at);
+    [[nodiscard]] base::Result<std::unique_ptr<Log>, Fault> make(
+        const base::TopicPartition& at, const std::filesystem::path& directory,
+        const std::optional<base::Uuid>& topic_id, const LogOptions& options);
+    [[nodiscard]] base::Result<void, Fault> rename_away(const base::TopicPartition& at,
+                                                        const std::filesystem::path& from, Log* log,
+                                                        const base::Uuid& unique,
+                                                        DirectoryKind kind);
     LoadedLog load_one(const Found& found, const LogConfig& config, std::int64_t now_ms,
                        std::uint64_t seed) const;
     base::Offset offset_in(const char* file, const base::TopicPartition& at) const;
@@ -145,6 +177,7 @@ private:
     std::optional<Identity> identity_;
     bool was_clean_ = false;
     std::vector<Found> partitions_;
+    std::vector<Found> copies_;
     std::vector<std::string> unknown_;
     std::vector<std::string> notes_;
     mutable std::mutex mutex_;  // Guards what follows; held while a checkpoint is written.

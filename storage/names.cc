@@ -96,6 +96,10 @@ std::string directory_name(const base::TopicPartition& at, DirectoryKind kind,
     return at.topic.substr(0, room) + partition + tail;
 }
 
+bool can_name_copy(const base::TopicPartition& at) {
+    return parse_directory_name(directory_name(at, DirectoryKind::future, {})).at == at;
+}
+
 std::string file_name(base::Offset offset, std::string_view suffix) {
     std::string text = std::to_string(offset.value());
     text.insert(0, digits - std::min(digits, text.size()), '0');

@@ -32,8 +32,12 @@ bool is_topic_name(std::string_view name) noexcept;
 
 DirectoryName parse_directory_name(std::string_view name);
 std::string directory_name(const base::TopicPartition& at);
-// With the suffix of its kind and a unique id; at most 255 characters.
-std::string directory_name(const base::TopicPartition& at, DirectoryKind kind, const base::Uuid& id);
+// With the suffix of its kind and a unique id; at most 255 characters, for which the topic's name
+// is cut if need be.
+std::string directory_name(const base::TopicPartition& at, DirectoryKind kind,
+                           const base::Uuid& id);
+// Whether that of a copy holds the topic's whole name, so that it can be told whose copy it is.
+bool can_name_copy(const base::TopicPartition& at);
 
 std::string file_name(base::Offset offset, std::string_view suffix);  // suffix as ".log"
 

@@ -39,10 +39,14 @@ public:
     [[nodiscard]] base::Result<void, Fault> rename_files(
         std::string suffix, const std::function<base::Result<void, Fault>()>& rename);
     std::string extra_suffix() const;
+    // Its directory gets another name from now on: who looked before it looks again.
+    void moves_away() noexcept { names_.fetch_add(1, std::memory_order_acq_rel); }
     std::uint32_t names() const noexcept { return names_.load(std::memory_order_acquire); }
 
     // Raised by each truncation: a slice that was made before it is void.
-    std::uint32_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
+    std::uint32_t generation() const noexcept {
+        return generation_.load(std::memory_order_acquire);
+    }
     void raise_generation() noexcept { generation_.fetch_add(1, std::memory_order_acq_rel); }
 
     // The part of the file that this process wrote, or read and found intact: everything from
@@ -84,8 +88,8 @@ public:
     std::uint64_t bytes_since_index = 0;
     std::int64_t indexed_timestamp = -1;  // Of the last time entry.
     IndexTails tails;
-    bool has_aborted = false;   // There is a .txnindex, or will be.
-    bool name_is_new = false;   // The directory has not been synced since the file was made.
+    bool has_aborted = false;      // There is a .txnindex, or will be.
+    bool name_is_new = false;      // The directory has not been synced since the file was made.
     bool indexes_are_new = false;  // Sealed, and its index files have not been synced.
 
 private:
@@ -93,8 +97,8 @@ private:
     std::shared_ptr<Place> place_;
     mutable CachedFile log_;
     std::atomic<std::uint32_t> generation_ = 0;
-    std::atomic<std::uint32_t> names_ = 0;  // How often they changed, twice: before and after.
-    mutable std::mutex mutex_;  // Guards what follows; a leaf.
+    std::atomic<std::uint32_t> names_ = 0;  // How often they changed: before and after each time.
+    mutable std::mutex mutex_;              // Guards what follows; a leaf.
     mutable std::uint64_t own_from_ = 0;
     mutable std::uint64_t checked_from_ = 0;
     mutable std::uint64_t checked_to_ = 0;
@@ -111,7 +115,7 @@ struct SegmentView {
     std::uint32_t offsets_on_disk = 0;  // Of the active one; sealed ones are asked.
     std::uint32_t times_on_disk = 0;
     std::uint32_t aborted_on_disk = 0;
-    TimeEntry largest;                  // Of the active one.
+    TimeEntry largest;  // Of the active one.
     std::uint32_t generation = 0;
     std::uint32_t names = 0;
 

@@ -24,24 +24,31 @@ bool is_wanted(const std::optional<Wanted>& wanted, const base::TopicPartition& 
 
 void describe(const LogManager::Directory& directory, const std::optional<Wanted>& wanted,
               DescribeLogDirsResponse::Result& answer) {
-    answer.log_dir = wire::Text(std::filesystem::absolute(directory.path).lexically_normal().string());
+    answer.log_dir = wire::Text(directory.name());
     if (directory.offline) {
         answer.error_code = ErrorCode::kafka_storage_error;
         return;
     }
-    std::map<std::string, std::vector<std::shared_ptr<Partition>>> topics;
+    std::map<std::string, std::vector<DescribeLogDirsResponse::Result::Topic::Partition>> topics;
     for (const auto& partition : directory.partitions) {
-        if (is_wanted(wanted, partition->id())) topics[partition->id().topic].push_back(partition);
+        if (!is_wanted(wanted, partition->id())) continue;
+        auto& each = topics[partition->id().topic].emplace_back();
+        each.partition_index = partition->id().partition;
+        each.partition_size = static_cast<std::int64_t>(partition->size_bytes());
+        each.offset_lag = 0;  // A leader lags behind nobody.
     }
-    for (const auto& [name, partitions] : topics) {
+    for (const auto& copy : directory.copies) {
+        if (!is_wanted(wanted, copy.at)) continue;
+        auto& each = topics[copy.at.topic].emplace_back();
+        each.partition_index = copy.at.partition;
+        each.partition_size = static_cast<std::int64_t>(copy.bytes);
+        each.offset_lag = copy.lag;
+        each.is_future_key = true;
+    }
+    for (auto& [name, partitions] : topics) {
         auto& topic = answer.topics.emplace_back();
         topic.name = wire::Text(name);
-        for (const auto& partition : partitions) {
-            auto& each = topic.partitions.emplace_back();
-            each.partition_index = partition->id().partition;
-            each.partition_size = static_cast<std::int64_t>(partition->size_bytes());
-            each.offset_lag = 0;  // A leader lags behind nobody.
-        }
+        topic.partitions = std::move(partitions);
     }
     std::error_code error;
     const auto space = std::filesystem::space(directory.path, error);

@@ -154,6 +154,18 @@ AdminOutcome Cluster::set_broker_config(std::optional<base::BrokerId> broker,
     return parts_->configs.set_broker(broker, configs);
 }
 
+ErrorCode Cluster::move_log(const base::TopicPartition& at, const std::string& directory) {
+    const auto now = image();
+    const TopicImage* const topic = now->find_topic(at.topic);
+    const PartitionImage* const found = topic ? topic->find(at.partition) : nullptr;
+    const bool is_broken =
+        found && !found->local && found->why_not_local(self()) == ErrorCode::kafka_storage_error;
+    const auto outcome = logs().move(at, found ? found->local : nullptr, directory);
+    if (outcome != ErrorCode::replica_not_available) return outcome;
+    if (!found) return ErrorCode::unknown_topic_or_partition;
+    return is_broken ? ErrorCode::kafka_storage_error : outcome;
+}
+
 Result<base::ProducerId, ErrorCode> Cluster::take_producer_ids() {
     const std::string where(path::producer_id_block);
     const auto node = store().get(where);

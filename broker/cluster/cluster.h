@@ -92,6 +92,9 @@ public:
     // `broker`: nothing for the cluster-wide default.
     AdminOutcome set_broker_config(std::optional<base::BrokerId> broker, const ConfigMap& configs);
 
+    // AlterReplicaLogDirs of one partition: as LogManager::move, and unknown_topic_or_partition.
+    protocol::ErrorCode move_log(const base::TopicPartition& at, const std::string& directory);
+
     // A block of producer ids that nobody else will get: [first, first + 1000).
     [[nodiscard]] base::Result<base::ProducerId, protocol::ErrorCode> take_producer_ids();
 

@@ -8,6 +8,7 @@
 #include "coordinator/metadata/recovery.h"
 #include "protocol/base/log.h"
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -31,6 +32,13 @@ Result<void, std::string> open_log_directories(ClusterCore& core, boost::asio::t
     logs.monotonic_ms = core.settings.monotonic_ms;
     logs.on_last_failed = core.settings.on_fatal;
     logs.cleaner = [&core] { return cleaner_settings(*core.image()->config); };
+    logs.random_id = [&core] { return core.random_uuid(); };
+    const auto& threads = config.num_replica_alter_log_dirs_threads;
+    logs.mover_threads =
+        threads ? static_cast<std::size_t>(std::max(*threads, 1)) : logs.directories.size();
+    logs.moved_bytes_per_second = [&core] {
+        return double(core.image()->config->replica_alter_log_dirs_io_max_bytes_per_second);
+    };
     std::uint64_t seed = 0;
     core.settings.random(std::as_writable_bytes(std::span(&seed, 1)));
     logs.seed = seed;

@@ -4,6 +4,7 @@
 #include "protocol/base/log.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <pthread.h>
 
 namespace broker {
@@ -24,7 +25,8 @@ LogCleaner::Settings cleaner_settings(const BrokerConfig& broker) {
     LogCleaner::Settings settings;
     settings.enabled = broker.log_cleaner_enable;
     settings.threads = static_cast<std::size_t>(broker.log_cleaner_threads);
-    settings.map_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(broker.log_cleaner_dedupe_buffer_size, 0));
+    settings.map_bytes = static_cast<std::uint64_t>(
+        std::max<std::int64_t>(broker.log_cleaner_dedupe_buffer_size, 0));
     settings.map_load = broker.log_cleaner_io_buffer_load_factor;
     settings.buffer_bytes = static_cast<std::size_t>(broker.log_cleaner_io_buffer_size);
     settings.bytes_per_second = broker.log_cleaner_io_max_bytes_per_second;
@@ -56,7 +58,9 @@ storage::LogConfig log_config(const TopicConfig& topic, std::int64_t producer_id
 }
 
 LogManager::LogManager(Settings settings, boost::asio::thread_pool& disk)
-    : settings_(std::move(settings)), disk_(disk), files_(storage::real_disk(), settings_.files_max) {}
+    : settings_(std::move(settings)),
+      disk_(disk),
+      files_(storage::real_disk(), settings_.files_max) {}
 
 LogManager::~LogManager() {
     {
@@ -64,6 +68,7 @@ LogManager::~LogManager() {
         stopping_ = true;
     }
     changed_.notify_all();
+    mover_.reset();
     cleaner_.reset();
     if (keeper_.joinable()) keeper_.join();
 }
@@ -76,7 +81,8 @@ Result<std::unique_ptr<LogManager>, std::string> LogManager::open(Settings setti
         auto held = std::make_unique<Held>();
         held->path = path;
         storage::FlusherLimits limits;
-        limits.checkpoint_ms = std::min(limits.checkpoint_ms, made->settings_.recovery_point_checkpoint_ms);
+        limits.checkpoint_ms =
+            std::min(limits.checkpoint_ms, made->settings_.recovery_point_checkpoint_ms);
         held->flusher = storage::Flusher(limits);
         auto opened = storage::LogDirectory::open(storage::real_disk(), made->files_, path);
         if (!opened) {
@@ -90,15 +96,19 @@ Result<std::unique_ptr<LogManager>, std::string> LogManager::open(Settings setti
             held->directory = std::move(*opened);
             const auto& identity = held->directory->identity();
             if (identity && made->identity_ &&
-                (identity->cluster != made->identity_->cluster || identity->broker != made->identity_->broker)) {
-                return Unexpected(path + "/meta.properties is of another broker or cluster than that of the "
-                                         "other log.dirs; take one of them out of log.dirs");
+                (identity->cluster != made->identity_->cluster ||
+                 identity->broker != made->identity_->broker)) {
+                return Unexpected(
+                    path +
+                    "/meta.properties is of another broker or cluster than that of the "
+                    "other log.dirs; take one of them out of log.dirs");
             }
             if (identity) made->identity_ = identity;
         }
         made->held_.push_back(std::move(held));
     }
-    const bool any = std::ranges::any_of(made->held_, [](const auto& each) { return !each->offline; });
+    const bool any =
+        std::ranges::any_of(made->held_, [](const auto& each) { return !each->offline; });
     if (!any) return Unexpected("none of log.dirs can be used: " + last);
     return made;
 }
@@ -114,36 +124,52 @@ Result<void, std::string> LogManager::claim(const storage::Identity& identity) {
 }
 
 bool LogManager::has_partitions() const noexcept {
-    return std::ranges::any_of(held_, [](const auto& each) { return each->directory && each->directory->has_partitions(); });
+    return std::ranges::any_of(held_, [](const auto& each) {
+        return each->directory && each->directory->has_partitions();
+    });
 }
 
 std::shared_ptr<Partition> LogManager::adopt(Held& held, const base::TopicPartition& at,
-                                             const base::Uuid& topic_id, std::unique_ptr<storage::Log> log) {
+                                             const base::Uuid& topic_id,
+                                             std::unique_ptr<storage::Log> log) {
     const std::lock_guard lock(mutex_);
     const auto number = next_log_++;
     Partition::Hooks hooks;
-    hooks.disk_failed = [this, &held](const std::string& detail) { fail_directory(held, detail); };
-    hooks.dirtied = [this, &held, number](std::uint64_t bytes, std::int64_t flush_ms) {
+    // It may move, and be in another directory then.
+    hooks.disk_failed = [this, &held, number](const std::string& detail) {
+        Held* home = nullptr;
+        {
+            const std::lock_guard inner(mutex_);
+            home = home_of(number);
+        }
+        fail_directory(home != nullptr ? *home : held, detail);
+    };
+    hooks.dirtied = [this, number](std::uint64_t bytes, std::int64_t flush_ms) {
         const std::lock_guard inner(mutex_);
-        held.flusher.dirtied(number, bytes, settings_.monotonic_ms(), flush_ms);
-        changed_.notify_all();
+        if (Held* const home = home_of(number)) {
+            home->flusher.dirtied(number, bytes, settings_.monotonic_ms(), flush_ms);
+            changed_.notify_all();
+        }
     };
     // What a kill left unsynced is flushed soon, so that the start after the next one reads little.
     if (const auto unflushed = log->unflushed_bytes(); unflushed > 0) {
         held.flusher.dirtied(number, unflushed, settings_.monotonic_ms(), log->config().flush_ms);
     }
-    auto partition = std::make_shared<Partition>(at, topic_id, std::move(log), disk_, held.pace, std::move(hooks));
+    auto partition = std::make_shared<Partition>(at, topic_id, std::move(log), disk_, held.pace,
+                                                 std::move(hooks));
     held.partitions.emplace(number, partition);
     return partition;
 }
 
 Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const TopicOf& topic_of) {
     std::vector<Loaded> all;
+    settle_duplicates(topic_of, all);
     for (auto& held : held_) {
         if (held->offline) continue;
         std::map<base::TopicPartition, std::pair<base::Uuid, storage::LogConfig>> known;
         std::vector<base::TopicPartition> strays;
         for (const auto& found : held->directory->partitions()) {
+            if (held->left_out.contains(found.at)) continue;
             if (auto topic = topic_of(found.at)) {
                 known.emplace(found.at, std::move(*topic));
             } else {
@@ -152,14 +178,17 @@ Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const Topi
         }
         for (const auto& at : strays) {
             base::log_warn("storage", held->path + "/" + name_of(at) +
-                                          " is not of a topic that the cluster knows; it is left as it is and not served");
+                                          " is not of a topic that the cluster knows; it is left "
+                                          "as it is and not served");
         }
-        const auto config_of = [&](const base::TopicPartition& at) -> std::optional<storage::LogConfig> {
+        const auto config_of =
+            [&](const base::TopicPartition& at) -> std::optional<storage::LogConfig> {
             const auto topic = known.find(at);
             if (topic == known.end()) return std::nullopt;
             return topic->second.second;
         };
-        auto loaded = held->directory->load(config_of, settings_.recovery_threads, settings_.wall_ms(), settings_.seed);
+        auto loaded = held->directory->load(config_of, settings_.recovery_threads,
+                                            settings_.wall_ms(), settings_.seed);
         if (!loaded) {
             base::log_error("storage", loaded.error().detail);
             held->offline = true;
@@ -175,7 +204,8 @@ Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const Topi
                 base::log_error("storage", each.fault->detail);
             } else if (each.topic_id && id != base::Uuid{} && *each.topic_id != id) {
                 made.fault = each.directory.string() + ": partition.metadata names the topic id " +
-                             storage::uuid_text(*each.topic_id) + ", the cluster " + storage::uuid_text(id);
+                             storage::uuid_text(*each.topic_id) + ", the cluster " +
+                             storage::uuid_text(id);
                 base::log_error("storage", made.fault);
             } else {
                 made.partition = adopt(*held, each.at, id, std::move(each.log));
@@ -186,42 +216,54 @@ Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const Topi
     }
     const bool any = std::ranges::any_of(held_, [](const auto& each) { return !each->offline; });
     if (!any) return Unexpected<std::string>("none of log.dirs can be used");
+    resume_moves(topic_of, all);
     return all;
 }
 
 // What an Apache Kafka before 2.8 wrote has no partition.metadata. The log is served all the same
 // when there can be none: only a later mix-up would not be noticed.
 void LogManager::name_topic(Held& held, const base::TopicPartition& at, const base::Uuid& id) {
-    if (const auto named = held.directory->set_topic_id(at, id); !named) base::log_warn("storage", named.error().detail);
+    if (const auto named = held.directory->set_topic_id(at, id); !named)
+        base::log_warn("storage", named.error().detail);
 }
 
-Result<std::shared_ptr<Partition>, std::string> LogManager::create(const base::TopicPartition& at,
-                                                                   const base::Uuid& topic_id,
-                                                                   const storage::LogConfig& config) {
-    Held* emptiest = nullptr;
-    {
-        const std::lock_guard lock(mutex_);
-        for (auto& held : held_) {
-            if (held->offline) continue;
-            if (!emptiest || held->partitions.size() < emptiest->partitions.size()) emptiest = held.get();
-        }
-    }
-    if (!emptiest) return Unexpected<std::string>("no log directory is online");
-    auto log = emptiest->directory->create(at, topic_id, config, settings_.wall_ms(), settings_.seed);
+Result<std::shared_ptr<Partition>, std::string> LogManager::create(
+    const base::TopicPartition& at, const base::Uuid& topic_id, const storage::LogConfig& config) {
+    Held* const chosen = choose_directory(at);
+    if (!chosen) return Unexpected<std::string>("no log directory is online");
+    auto log = chosen->directory->create(at, topic_id, config, settings_.wall_ms(), settings_.seed);
     if (!log) {
         base::log_error("storage", log.error().detail);
-        if (log.error().kind == FaultKind::io) fail_directory(*emptiest, log.error().detail);
+        if (log.error().kind == FaultKind::io) fail_directory(*chosen, log.error().detail);
         return Unexpected(log.error().detail);
     }
-    emptiest->was_read = true;
-    return adopt(*emptiest, at, topic_id, std::move(*log));
+    chosen->was_read = true;
+    return adopt(*chosen, at, topic_id, std::move(*log));
+}
+
+// The one that AlterReplicaLogDirs named, or the one with the fewest partitions.
+LogManager::Held* LogManager::choose_directory(const base::TopicPartition& at) {
+    const std::lock_guard lock(mutex_);
+    if (const auto named = wanted_.extract(at)) {
+        Held* const held = find(named.mapped());
+        if (held && !held->offline) return held;
+    }
+    Held* emptiest = nullptr;
+    for (auto& held : held_) {
+        if (held->offline) continue;
+        if (!emptiest || held->partitions.size() < emptiest->partitions.size())
+            emptiest = held.get();
+    }
+    return emptiest;
 }
 
 void LogManager::retire(const std::shared_ptr<Partition>& partition, const base::Uuid& unique) {
+    end_move(partition->id());
     for (auto& held : held_) {
         {
             const std::lock_guard lock(mutex_);
-            const auto found = std::ranges::find(held->partitions, partition, [](const auto& each) { return each.second; });
+            const auto found = std::ranges::find(held->partitions, partition,
+                                                 [](const auto& each) { return each.second; });
             if (found == held->partitions.end()) continue;
             held->flusher.forget(found->first);
             held->partitions.erase(found);
@@ -229,7 +271,8 @@ void LogManager::retire(const std::shared_ptr<Partition>& partition, const base:
         const auto retired = partition->retire(*held->directory, unique);
         if (!retired) {
             base::log_error("storage", retired.error().detail);
-            if (retired.error().kind == FaultKind::io) fail_directory(*held, retired.error().detail);
+            if (retired.error().kind == FaultKind::io)
+                fail_directory(*held, retired.error().detail);
         }
         const std::lock_guard lock(mutex_);
         purge_ = true;
@@ -241,10 +284,15 @@ void LogManager::retire(const std::shared_ptr<Partition>& partition, const base:
 void LogManager::retire_unopened(const std::string& topic, const base::Uuid& unique) {
     for (auto& held : held_) {
         if (held->offline) continue;
-        const auto found = held->directory->partitions();  // A copy: retiring takes them out.
-        for (const auto& each : found) {
+        for (const auto& each : held->directory->partitions()) {
             if (each.at.topic != topic) continue;
             const auto retired = held->directory->retire(each.at, nullptr, unique);
+            if (!retired) base::log_error("storage", retired.error().detail);
+        }
+        for (const auto& each : held->directory->copies()) {
+            if (each.at.topic != topic) continue;
+            const auto retired =
+                held->directory->retire_copy(each.at, each.directory, settings_.random_id());
             if (!retired) base::log_error("storage", retired.error().detail);
         }
     }
@@ -261,7 +309,16 @@ std::vector<std::shared_ptr<Partition>> LogManager::partitions_of(const Held& he
 
 std::vector<LogManager::Directory> LogManager::directories() const {
     std::vector<Directory> all;
-    for (const auto& held : held_) all.push_back({held->path, held->offline, partitions_of(*held)});
+    for (const auto& held : held_) {
+        Directory& one =
+            all.emplace_back(Directory{held->path, held->offline, partitions_of(*held), {}});
+        for (const auto& [at, move] : moves_to(*held)) {
+            const auto copied = move->progress();
+            const auto end =
+                move->partition()->look([](const storage::Log& log) { return log.end_offset(); });
+            one.copies.push_back({at, copied.bytes, end - copied.end});
+        }
+    }
     return all;
 }
 
@@ -273,6 +330,7 @@ void LogManager::fail_directory(Held& held, const std::string& detail) {
     }
     base::log_error("storage", "Log directory " + held.path + " is offline: " + detail);
     for (const auto& partition : partitions_of(held)) partition->go_offline();
+    for (const auto& [at, move] : moves_to(held)) move->abandon();
     const bool any = std::ranges::any_of(held_, [](const auto& each) { return !each->offline; });
     if (!any) settings_.on_last_failed("all log directories have failed: " + detail);
 }
@@ -284,6 +342,7 @@ void LogManager::start_keeper() {
         keep();
     });
     start_cleaner();
+    start_mover();
 }
 
 void LogManager::start_cleaner() {
@@ -292,7 +351,9 @@ void LogManager::start_cleaner() {
     ports.wall_ms = settings_.wall_ms;
     ports.monotonic_ms = settings_.monotonic_ms;
     ports.partitions = [this] { return compacted_partitions(); };
-    ports.replaced = [this](Partition& partition, storage::Dropped dropped) { doom(partition, std::move(dropped)); };
+    ports.replaced = [this](Partition& partition, storage::Dropped dropped) {
+        doom(partition, std::move(dropped));
+    };
     ports.cleaned = [this](Partition&) {
         for (auto& held : held_) checkpoint_round(*held, storage::cleaner_file);
     };
@@ -313,7 +374,8 @@ std::vector<std::shared_ptr<Partition>> LogManager::compacted_partitions() const
 }
 
 void LogManager::doom(const Partition& partition, storage::Dropped dropped) {
-    const auto delay = partition.look([](const storage::Log& log) { return log.config().file_delete_delay_ms; });
+    const auto delay =
+        partition.look([](const storage::Log& log) { return log.config().file_delete_delay_ms; });
     const std::lock_guard lock(mutex_);
     doomed_.push_back({std::move(dropped), settings_.monotonic_ms() + delay});
     changed_.notify_all();
@@ -358,7 +420,8 @@ void LogManager::keep() {
         if (std::exchange(purge_, false)) {
             for (auto& held : held_) {
                 if (held->offline) continue;
-                if (const auto purged = held->directory->purge(); !purged) fail_directory(*held, purged.error().detail);
+                if (const auto purged = held->directory->purge(); !purged)
+                    fail_directory(*held, purged.error().detail);
             }
         }
     }
@@ -396,6 +459,21 @@ storage::Offsets LogManager::positions_of(const Held& held, const char* file) co
             if (at.is_compacted) offsets.emplace(partition->id(), at.cleaned_to);
         } else if (at.log_start_is_above_segment) {
             offsets.emplace(partition->id(), at.log_start);
+        }
+    }
+    // Copies stand in the same files, as in Apache Kafka: of the partition's positions what is true
+    // of the copy too.
+    for (const auto& [id, move] : moves_to(held)) {
+        const auto copied = move->progress();
+        const auto at = move->partition()->checkpoint_positions();
+        if (file == storage::recovery_point_file) {
+            offsets.emplace(id, copied.recovery_point);
+        } else if (file == storage::high_watermark_file) {
+            offsets.emplace(id, std::min(at.high_watermark, copied.end));
+        } else if (file == storage::cleaner_file) {
+            if (at.is_compacted) offsets.emplace(id, at.cleaned_to);
+        } else if (at.log_start > copied.first && at.log_start <= copied.end) {
+            offsets.emplace(id, at.log_start);
         }
     }
     return offsets;
@@ -438,12 +516,14 @@ void LogManager::remove_doomed(std::int64_t now_ms, bool all) {
     std::vector<Doomed> due;
     {
         const std::lock_guard lock(mutex_);
-        const auto rest = std::ranges::partition(doomed_, [&](const Doomed& each) { return !all && each.due_ms > now_ms; });
+        const auto rest = std::ranges::partition(
+            doomed_, [&](const Doomed& each) { return !all && each.due_ms > now_ms; });
         std::ranges::move(rest, std::back_inserter(due));
         doomed_.erase(rest.begin(), rest.end());
     }
     for (auto& each : due) {
-        if (const auto removed = each.files.remove(); !removed) base::log_error("storage", removed.error().detail);
+        if (const auto removed = each.files.remove(); !removed)
+            base::log_error("storage", removed.error().detail);
     }
 }
 
@@ -453,17 +533,24 @@ void LogManager::stop(std::int64_t broker_epoch) {
         stopping_ = true;
     }
     changed_.notify_all();
+    if (mover_) mover_->stop();
     if (cleaner_) cleaner_->stop();
     if (keeper_.joinable()) keeper_.join();
     remove_doomed(0, true);
+    for (const auto& [at, move] : moves_) {
+        if (!move->is_abandoned()) move->close();
+    }
     for (auto& held : held_) {
         if (held->offline || !held->directory || !held->was_read) continue;
         bool clean = true;
         for (const auto& partition : partitions_of(*held)) clean = partition->close() && clean;
         if (held->offline) continue;
-        write_checkpoint(*held, storage::recovery_point_file, positions_of(*held, storage::recovery_point_file));
-        write_checkpoint(*held, storage::high_watermark_file, positions_of(*held, storage::high_watermark_file));
-        write_checkpoint(*held, storage::log_start_file, positions_of(*held, storage::log_start_file));
+        write_checkpoint(*held, storage::recovery_point_file,
+                         positions_of(*held, storage::recovery_point_file));
+        write_checkpoint(*held, storage::high_watermark_file,
+                         positions_of(*held, storage::high_watermark_file));
+        write_checkpoint(*held, storage::log_start_file,
+                         positions_of(*held, storage::log_start_file));
         if (!clean || held->offline) continue;
         if (const auto marked = held->directory->mark_clean(broker_epoch); !marked) {
             base::log_error("storage", marked.error().detail);

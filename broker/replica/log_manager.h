@@ -5,6 +5,7 @@
 //     keeper    one thread: flushes what is dirty, drops what retention lets go, writes the
 //               checkpoints, removes deleted files
 //     cleaner   its own threads: compaction
+//     mover     its own threads: partitions move to other directories (log_manager_moves.cc)
 //     stop      closes every log; a directory whose logs all closed is marked clean
 //
 // A directory whose disk fails goes offline with all its partitions; when the last one does,
@@ -15,7 +16,10 @@
 #pragma once
 
 #include "broker/replica/log_cleaner.h"
+#include "broker/replica/log_move.h"
+#include "broker/replica/log_mover.h"
 #include "broker/replica/partition.h"
+#include "protocol/schema/error_code.h"
 #include "storage/flusher.h"
 #include "storage/log_directory.h"
 
@@ -24,6 +28,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -43,15 +48,27 @@ public:
         std::int64_t recovery_point_checkpoint_ms = 60'000;
         std::function<std::int64_t()> wall_ms;
         std::function<std::int64_t()> monotonic_ms;
+        std::function<base::Uuid()> random_id;
         std::uint64_t seed = 0;
         std::function<void(std::string)> on_last_failed;
-        std::function<LogCleaner::Settings()> cleaner;  // In force now; any thread.
+        std::function<LogCleaner::Settings()> cleaner;   // In force now; any thread.
+        std::size_t mover_threads = 1;                   // num.replica.alter.log.dirs.threads
+        std::function<double()> moved_bytes_per_second;  // In force now; any thread.
     };
 
     struct Directory {
         std::string path;
         bool offline = false;
         std::vector<std::shared_ptr<Partition>> partitions;
+        struct Copy {
+            base::TopicPartition at;
+            std::uint64_t bytes;
+            std::int64_t lag;  // Records that it lacks.
+        };
+        std::vector<Copy> copies;  // Of partitions that move here.
+
+        // As clients name it.
+        std::string name() const;
     };
 
     // Lock the directories. One that cannot be used is offline and said so in the log; the
@@ -84,7 +101,8 @@ public:
 
     // Make a new, empty partition in the directory with the fewest. Errors: one sentence.
     [[nodiscard]] base::Result<std::shared_ptr<Partition>, std::string> create(
-        const base::TopicPartition& at, const base::Uuid& topic_id, const storage::LogConfig& config);
+        const base::TopicPartition& at, const base::Uuid& topic_id,
+        const storage::LogConfig& config);
 
     // Delete a partition's files: renamed now, removed by the keeper. Requires that the
     // partition has resigned.
@@ -92,6 +110,15 @@ public:
 
     // The same for every directory of a topic whose logs are not open.
     void retire_unopened(const std::string& topic, const base::Uuid& unique);
+
+    // AlterReplicaLogDirs: begin to move a partition to the directory that clients call
+    // `directory`; a move to another one ends, and if it is there already nothing begins.
+    // `partition` is null when this broker has none: should it be made, it is made there. Errors:
+    // log_dir_not_found; invalid_topic_exception, its name is too long; kafka_storage_error, one of
+    // the directories or the partition is offline; replica_not_available, it is null.
+    protocol::ErrorCode move(const base::TopicPartition& at,
+                             const std::shared_ptr<Partition>& partition,
+                             const std::string& directory);
 
     // Begin the background work.
     void start_keeper();
@@ -113,6 +140,7 @@ private:
         storage::Offsets last_log_starts;
         storage::Offsets last_cleaned;
         bool was_read = false;  // Its logs are loaded: checkpoints may be written.
+        std::set<base::TopicPartition> left_out;  // What stands in another directory as well.
         WritePace pace;
     };
 
@@ -123,9 +151,27 @@ private:
 
     LogManager(Settings settings, boost::asio::thread_pool& disk);
 
-    std::shared_ptr<Partition> adopt(Held& held, const base::TopicPartition& at, const base::Uuid& topic_id,
-                                     std::unique_ptr<storage::Log> log);
+    using Moves = std::map<base::TopicPartition, std::shared_ptr<LogMove>>;
+
+    std::shared_ptr<Partition> adopt(Held& held, const base::TopicPartition& at,
+                                     const base::Uuid& topic_id, std::unique_ptr<storage::Log> log);
     void name_topic(Held& held, const base::TopicPartition& at, const base::Uuid& id);
+    Held* home_of(storage::Flusher::LogId number);
+    Held* home_of(const Partition& partition);
+    Held* find(const std::string& directory);
+    Held* choose_directory(const base::TopicPartition& at);
+    void settle_duplicates(const TopicOf& topic_of, std::vector<Loaded>& all);
+    void resume_moves(const TopicOf& topic_of, const std::vector<Loaded>& all);
+    void resume_move(Held& target, const storage::LogDirectory::Found& found,
+                     const std::shared_ptr<Partition>& partition);
+    LogMove::Target target_of(Held& target);
+    void start_mover();
+    LogMover::Ports::Outcome advance(const std::shared_ptr<LogMove>& move, std::size_t bytes);
+    LogMover::Ports::Outcome move_failed(const LogMove& move, const LogMove::Failure& failure);
+    void moved(LogMove& move);
+    void end_move(const base::TopicPartition& at);
+    std::shared_ptr<LogMove> move_of(const base::TopicPartition& at) const;
+    Moves moves_to(const Held& held) const;
     void keep();
     void flush_round(Held& held, std::int64_t now_ms);
     void retention_round();
@@ -148,11 +194,14 @@ private:
     std::vector<std::unique_ptr<Held>> held_;
     storage::Flusher::LogId next_log_ = 1;
     std::vector<Doomed> doomed_;
+    Moves moves_;
+    std::map<base::TopicPartition, std::string> wanted_;  // Directories of partitions to be made.
     bool purge_ = false;
     bool stopping_ = false;
     std::condition_variable changed_;
     std::thread keeper_;
     std::unique_ptr<LogCleaner> cleaner_;
+    std::unique_ptr<LogMover> mover_;
 };
 
 // The settings that a configuration comes to.

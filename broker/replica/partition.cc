@@ -68,7 +68,7 @@ Partition::Partition(base::TopicPartition id, base::Uuid topic_id,
     : id_(std::move(id)),
       topic_id_(topic_id),
       disk_(disk),
-      pace_(pace),
+      pace_(&pace),
       hooks_(std::move(hooks)),
       log_(std::move(log)),
       high_watermark_(log_->log_start_offset()),
@@ -138,7 +138,7 @@ Result<Appended, AppendError> Partition::append(const storage::AppendRequest& re
     }
     if (ready) {
         done(ErrorCode::none);
-    } else if (pace_.is_wary(WritePace::Clock::now())) {
+    } else if (pace_.load(std::memory_order_relaxed)->is_wary(WritePace::Clock::now())) {
         asio::post(disk_, [self = shared_from_this(), now_ms] { self->write_queued(now_ms); });
     } else {
         write_queued(now_ms);
@@ -152,13 +152,13 @@ void Partition::write_queued(std::int64_t now_ms) {
         std::optional<storage::AppendGroup> group;
         {
             const std::lock_guard lock(mutex_);
-            group = log_->take_group(now_ms);
+            if (held_ == nullptr) group = log_->take_group(now_ms);
         }
         if (!group) return;
         const auto bytes = static_cast<std::int64_t>(group->bytes());
         const auto began = WritePace::Clock::now();
         const auto written = log_->write(*group);
-        pace_.wrote(began, WritePace::Clock::now());
+        pace_.load(std::memory_order_relaxed)->wrote(began, WritePace::Clock::now());
 
         std::vector<Told> told;
         std::vector<std::shared_ptr<FetchWaiter>> woken;
@@ -180,6 +180,7 @@ void Partition::write_queued(std::int64_t now_ms) {
                 log_->roll_back(std::move(*group));
                 told = take_failed(log_->end_offset() + 1, ErrorCode::kafka_storage_error);
             }
+            tell_holder();
         }
         for (auto& each : told) each.done(each.error);
         for (const auto& waiter : woken) waiter->arrived(bytes);
@@ -188,6 +189,11 @@ void Partition::write_queued(std::int64_t now_ms) {
             fail_disk(written.error());
         }
     }
+}
+
+// Requires mutex_.
+void Partition::tell_holder() noexcept {
+    if (held_ != nullptr) held_->notify_all();
 }
 
 // One broker holds every replica there is: what it has, all have. Gives who waits for the
@@ -244,7 +250,8 @@ std::vector<Partition::Told> Partition::take_failed_syncs() {
 bool Partition::awaits_sync() const noexcept {
     // What is still to be written has nothing to sync yet; its write begins the round.
     const auto written = waiting_.upper_bound(log_->end_offset());
-    return std::any_of(waiting_.begin(), written, [](const auto& each) { return each.second.synced; });
+    return std::any_of(waiting_.begin(), written,
+                       [](const auto& each) { return each.second.synced; });
 }
 
 // Requires mutex_, and that no round runs.
@@ -260,7 +267,8 @@ void Partition::sync_while_awaited() {
     for (;;) {
         {
             const std::lock_guard lock(mutex_);
-            is_syncing_ = awaits_sync() && state_ != State::offline && !log_->is_flushing();
+            is_syncing_ = awaits_sync() && state_ != State::offline && !log_->is_flushing() &&
+                          held_ == nullptr;
             if (!is_syncing_) return;
         }
         flush(storage::FlushKind::records);
@@ -271,7 +279,7 @@ void Partition::flush(storage::FlushKind kind) {
     std::optional<storage::FlushPlan> plan;
     {
         const std::lock_guard lock(mutex_);
-        if (state_ == State::offline) return;
+        if (state_ == State::offline || held_ != nullptr) return;
         plan = log_->begin_flush(kind);
     }
     if (!plan) return;
@@ -281,6 +289,7 @@ void Partition::flush(storage::FlushKind kind) {
     {
         const std::lock_guard lock(mutex_);
         log_->finish_flush(std::move(*plan), flushed.has_value());
+        tell_holder();
         if (flushed) synced_ = std::max(synced_, end);
         dirty_told_ = 0;
         told = take_satisfied();
@@ -491,6 +500,11 @@ Result<std::vector<storage::ProducerFacts>, ErrorCode> Partition::producers() co
     return log_->producers().facts();
 }
 
+bool Partition::is_offline() const {
+    const std::lock_guard lock(mutex_);
+    return state_ == State::offline;
+}
+
 void Partition::set_config(const storage::LogConfig& config) {
     const std::lock_guard lock(mutex_);
     log_->set_config(config);
@@ -506,9 +520,9 @@ std::filesystem::path Partition::directory() const {
 
 Partition::CheckpointPositions Partition::checkpoint_positions() const {
     const std::lock_guard lock(mutex_);
-    return {log_->recovery_point(), high_watermark_, log_->log_start_offset(),
-            log_->log_start_offset() > log_->first_base(), log_->cleaned_to(),
-            log_->config().compacts};
+    return {log_->recovery_point(),   high_watermark_,
+            log_->log_start_offset(), log_->log_start_offset() > log_->first_base(),
+            log_->cleaned_to(),       log_->config().compacts};
 }
 
 Result<void, storage::Fault> Partition::retire(storage::LogDirectory& directory,
@@ -525,10 +539,20 @@ storage::Dropped Partition::apply_retention(std::int64_t now_ms) {
     std::optional<storage::RetentionPlan> plan;
     {
         const std::lock_guard lock(mutex_);
-        if (state_ != State::leader) return {};
+        if (state_ != State::leader || held_ != nullptr) return {};
+        is_retaining_ = true;
         plan = log_->retention_plan(high_watermark_);
     }
-    const auto verdict = log_->judge(*plan, now_ms);
+    auto dropped = drop_old_segments(*plan, now_ms);
+    const std::lock_guard lock(mutex_);
+    is_retaining_ = false;
+    tell_holder();
+    return dropped;
+}
+
+storage::Dropped Partition::drop_old_segments(const storage::RetentionPlan& plan,
+                                              std::int64_t now_ms) {
+    const auto verdict = log_->judge(plan, now_ms);
     if (!verdict) {
         if (verdict.error().kind != FaultKind::busy) fail_disk(verdict.error());
         return {};
@@ -538,7 +562,7 @@ storage::Dropped Partition::apply_retention(std::int64_t now_ms) {
         std::optional<storage::AppendGroup> roll;
         {
             const std::lock_guard lock(mutex_);
-            roll = log_->take_roll(now_ms);
+            if (held_ == nullptr) roll = log_->take_roll(now_ms);
         }
         if (!roll) return {};  // Somebody writes: it is not that old after all.
         const auto rolled = log_->write(*roll);
@@ -551,6 +575,7 @@ storage::Dropped Partition::apply_retention(std::int64_t now_ms) {
                 log_->roll_back(std::move(*roll));
                 told = take_failed(log_->end_offset() + 1, ErrorCode::kafka_storage_error);
             }
+            tell_holder();
         }
         for (auto& each : told) each.done(each.error);
         if (!rolled) {
@@ -578,11 +603,13 @@ void Partition::expire_producers(std::int64_t now_ms) {
     log_->expire_producers(now_ms);
 }
 
-Result<storage::CleaningOutlook, storage::Fault> Partition::cleaning_outlook(std::int64_t now_ms) const {
+Result<storage::CleaningOutlook, storage::Fault> Partition::cleaning_outlook(
+    std::int64_t now_ms) const {
     std::optional<storage::CleaningPlan> plan;
     {
         const std::lock_guard lock(mutex_);
-        if (state_ == State::offline || !log_->config().compacts) return storage::CleaningOutlook();
+        if (state_ == State::offline || moves_ > 0 || !log_->config().compacts)
+            return storage::CleaningOutlook();
         plan = log_->cleaning_plan(high_watermark_);
     }
     return storage::Cleaning::look(*plan, now_ms);
@@ -594,7 +621,13 @@ Result<storage::CleaningReport, storage::Fault> Partition::compact(
     hooks.stops = [this, others = std::move(hooks.stops)] {
         return stops_cleaning_.load(std::memory_order_acquire) || others();
     };
-    const Offset bound = look([&](const storage::Log&) { return high_watermark_; });
+    Offset bound;
+    {
+        const std::lock_guard lock(mutex_);
+        if (moves_ > 0)
+            return Unexpected(storage::Fault(FaultKind::busy, "it moves to another log directory"));
+        bound = high_watermark_;
+    }
     auto report = storage::clean(*log_, mutex_, bound, settings, hooks, now_ms);
     if (!report && report.error().kind == FaultKind::io) fail_disk(report.error());
     return report;

@@ -16,6 +16,8 @@
 //   - log start offset <= high watermark <= log end offset
 //   - whoever was queued is told once: when what it waited for is true, or that it failed
 //   - after a failed fdatasync nothing is acknowledged any more
+//   - while the log moves to another directory it is not compacted, and while its copy takes over
+//     nobody writes or syncs: appends are queued
 //
 // Threads: a monitor. mutex_ is held for look-ups and short changes, never across a write, an
 // fdatasync, a wait or a call of a waiter. Another partition's lock is never taken under it.
@@ -34,6 +36,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -112,7 +115,8 @@ public:
         std::function<void(std::uint64_t bytes, std::int64_t flush_ms)> dirtied;
     };
 
-    // `pace` is its directory's, and outlives the partition.
+    // `pace` is its directory's, and outlives the partition, as that of every directory that it
+    // moves to.
     Partition(base::TopicPartition id, base::Uuid topic_id, std::unique_ptr<storage::Log> log,
               boost::asio::thread_pool& disk, WritePace& pace, Hooks hooks);
 
@@ -176,6 +180,8 @@ public:
     [[nodiscard]] base::Result<std::vector<storage::ProducerFacts>, protocol::ErrorCode> producers()
         const;
 
+    bool is_offline() const;
+
     void set_config(const storage::LogConfig& config);
     std::uint64_t size_bytes() const;
     std::filesystem::path directory() const;
@@ -212,7 +218,31 @@ public:
     // Compact. At most one at a time; retire() ends it. An io fault has taken the log offline when
     // this returns it. Other faults: those of storage::clean.
     [[nodiscard]] base::Result<storage::CleaningReport, storage::Fault> compact(
-        const storage::CleaningSettings& settings, storage::CleaningHooks hooks, std::int64_t now_ms);
+        const storage::CleaningSettings& settings, storage::CleaningHooks hooks,
+        std::int64_t now_ms);
+
+    // ---- Moving to another log directory: one move at a time, by LogMove (partition_moving.cc).
+
+    // No compaction from now on; one that is under way gives up. Blocks until it has. Returns what
+    // the log is clean below.
+    base::Offset begin_move();
+    void end_move();
+
+    struct Piece {
+        storage::ReadResult data;  // Empty at the end of the log.
+        base::Offset end;          // Of the log, when it was read.
+    };
+    // What is in the log from an offset on, whole entries, of whichever role it has. Faults:
+    // out_of_range, corrupt; io, also when the partition is offline.
+    [[nodiscard]] base::Result<Piece, storage::Fault> read_piece(base::Offset from,
+                                                                 std::size_t bytes_max) const;
+
+    // Let `copy`, whose directory has `pace`, become the log. From the call of `settle` on nobody
+    // writes or syncs; it copies what the copy lacks and makes it durable, and with its success
+    // the two trade places. Faults: those of `settle`; io when the partition is offline.
+    [[nodiscard]] base::Result<void, storage::Fault> take_over(
+        storage::Log& copy, WritePace& pace,
+        const std::function<base::Result<void, storage::Fault>()>& settle, std::int64_t now_ms);
 
     // Write everything out and end. Requires resign() before. The log is clean if true.
     bool close();
@@ -241,6 +271,7 @@ private:
     std::optional<protocol::ErrorCode> refuses(
         base::LeaderEpoch current_leader_epoch) const noexcept;
     void write_queued(std::int64_t now_ms);
+    void tell_holder() noexcept;
     void start_sync();
     void sync_while_awaited();
     bool awaits_sync() const noexcept;
@@ -249,13 +280,14 @@ private:
     std::vector<Told> take_failed_syncs();
     std::vector<std::shared_ptr<FetchWaiter>> move_high_watermark();
     void fail_disk(const storage::Fault& fault);
+    storage::Dropped drop_old_segments(const storage::RetentionPlan& plan, std::int64_t now_ms);
     Positions positions_locked() const noexcept;
     PartitionRead read_once(const ReadRequest& request, bool& again) const;
 
     const base::TopicPartition id_;
     const base::Uuid topic_id_;
     boost::asio::thread_pool& disk_;
-    WritePace& pace_;
+    std::atomic<WritePace*> pace_;
     const Hooks hooks_;
 
     std::mutex cleaning_;  // Held while the log is compacted; mutex_ is taken under it.
@@ -267,6 +299,10 @@ private:
     base::Offset high_watermark_;
     base::Offset synced_;  // Everything below is on the disk.
     bool is_syncing_ = false;
+    int moves_ = 0;              // Two for a moment, when one begins as another ends.
+    bool is_retaining_ = false;  // Files are being renamed for retention.
+    // Set while nobody may begin to write or sync; told when somebody has ended.
+    std::condition_variable* held_ = nullptr;
     std::uint64_t dirty_told_ =
         0;  // Unsynced bytes at which the hook is called next; 0: at the first.
     std::multimap<base::Offset, Waiting> waiting_;  // By the offset behind the records.

@@ -1,5 +1,7 @@
 """F1: the process is killed at random moments while idempotent producers write, and started again.
 
+And the same while partitions move between log directories (moves.py).
+
 Three producers: one that sends each record alone, one that batches, one that batches and compresses.
 A group commits what it read before each kill. After every start: nothing acknowledged is lost,
 nothing is there twice, order is kept, offsets are contiguous, the group's offsets are there.
@@ -12,6 +14,7 @@ import time
 
 from confluent_kafka import Consumer, TopicPartition
 
+import moves
 from harness import brokers, history, workload
 from harness.checks import Checks, exit_with
 
@@ -69,6 +72,7 @@ def main():
               f"{min(starts, default=0) * 1000:.0f} to {max(starts, default=0) * 1000:.0f} ms")
         if checks.failed:
             print(f"--- the broker's last lines\n{broker.log_tail()}---")
+    checks.run("moving", moves.run, checks, arguments.against, choice, max(arguments.rounds // 5, 1))
     exit_with(checks)
 
 

@@ -259,3 +259,28 @@ def log_dirs(kafka, version):
                    [(name, [0]), (name, [1])], [(name, [0, 0])]):
         kafka.call("DescribeLogDirs", version, topics=[
             {"topic": topic, "partitions": indexes} for topic, indexes in topics])
+
+
+@sequence("AlterReplicaLogDirs")
+def to_directories(kafka, version):
+    """With one log directory; that records are moved is for compat-tests/kill to say."""
+    name, here = kafka.topic("t", partitions=2), str(kafka.broker.data)
+
+    def move(*dirs):
+        kafka.call("AlterReplicaLogDirs", version, dirs=[
+            {"path": path, "topics": [{"name": topic, "partitions": partitions} for topic, partitions in topics]}
+            for path, topics in dirs])
+
+    move()
+    move((here, []))
+    move((here, [(name, [])]))
+    move((here, [(name, [0, 1])]))
+    for path in ("", "relative", f"{here}/", "/no/such/directory", f"{here}/../data"):
+        move((path, [(name, [0])]))
+    for topic in ("absent", "", "a b", "a" * 213, "a" * 214, "a" * 250):
+        move((here, [(topic, [0])]))
+    move((here, [(name, [0, 7, -1, 100])]))
+    # the same partition in two directories: the last one counts
+    move((here, [(name, [0])]), ("/no/such/directory", [(name, [0, 1])]))
+    move(("/no/such/directory", [(name, [0, 1])]), (here, [(name, [0])]))
+    kafka.call("DescribeLogDirs", 4, topics=[{"topic": name, "partitions": [0, 1]}])
