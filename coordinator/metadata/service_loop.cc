@@ -19,6 +19,7 @@ namespace {
 constexpr std::int64_t reap_every_ms = 60'000;  // As ZooKeeper (znode.container.checkIntervalMs).
 constexpr std::size_t reap_nodes_max = 1000;
 constexpr std::size_t snapshot_slice_nodes = 500;
+constexpr std::chrono::milliseconds mark_after{20};  // Without work for the journal.
 
 std::size_t bytes_of(const Acl& acl) {
     std::size_t bytes = 0;
@@ -95,16 +96,17 @@ void MetadataService::Loop::stop() {
 }
 
 void MetadataService::Loop::put(Task task) {
-    {
-        const std::lock_guard lock(mutex_);
-        if (!stopped_) {
-            queue_.push_back(std::move(task));
-            // Whoever finds others in the queue knows that the thread is awake already.
-            if (queue_.size() == 1) wake_.notify_one();
-            return;
-        }
+    std::unique_lock lock(mutex_);
+    if (stopped_) {
+        lock.unlock();
+        return task.answer(false);
     }
-    task.answer(false);
+    queue_.push_back(std::move(task));
+    // Whoever finds others in the queue knows that the thread is awake already.
+    const bool is_first = queue_.size() == 1;
+    // Who is woken wants this lock first of all.
+    lock.unlock();
+    if (is_first) wake_.notify_one();
 }
 
 bool MetadataService::Loop::put_and_wait(const std::function<void()>& decide) {
@@ -372,8 +374,10 @@ void MetadataService::Loop::hold(Zxid shows, std::function<void(bool durable)> g
 void MetadataService::Loop::hand_over() {
     if (!tree_->has_uncommitted()) return;
     auto batch = tree_->take_batch();
-    const std::lock_guard lock(mutex_);
-    handed_.take_over(batch);
+    {
+        const std::lock_guard lock(mutex_);
+        handed_.take_over(batch);
+    }
     journal_wake_.notify_one();
 }
 
@@ -388,20 +392,22 @@ void MetadataService::Loop::release() {
     }
 }
 
-// Wait until the tree and the disk are one, and let go what waited for it.
-void MetadataService::Loop::drain() {
+// Wait until the tree and the disk are one, and let go what waited for it. The journal is the
+// service thread's then, unless it has failed.
+void MetadataService::Loop::take_journal() {
     {
         std::unique_lock lock(mutex_);
         durable_moved_.wait(
             lock, [&] { return failed_ || (durable_ == tree().last_zxid() && !journal_is_busy_); });
         durable_here_ = durable_;
         failed_here_ = failed_;
+        journal_is_busy_ = !failed_;
     }
     release();
 }
 
 void MetadataService::Loop::let_followers_in() {
-    drain();
+    take_journal();
     for (auto& [follower, joined] : std::exchange(joining_, {})) {
         if (!failed_here_) {
             follower.start(tree());
@@ -409,6 +415,7 @@ void MetadataService::Loop::let_followers_in() {
         }
         joined->set_value();
     }
+    if (!failed_here_) give_back_journal();
 }
 
 bool MetadataService::Loop::is_snapshot_due() const {
@@ -418,17 +425,13 @@ bool MetadataService::Loop::is_snapshot_due() const {
 }
 
 void MetadataService::Loop::begin_snapshot() {
-    drain();
+    take_journal();
     if (failed_here_) return;
     const auto rolled = tree_->roll();
-    if (!rolled && rolled.error().kind == FaultKind::no_space) {
-        // The present segment goes on; a commit will find the same, and says so.
-        return;
-    }
-    if (!rolled) {
-        fail(rolled.error());
-        return;
-    }
+    if (!rolled && rolled.error().kind != FaultKind::no_space) return fail(rolled.error());
+    give_back_journal();
+    // The present segment goes on; a commit will find the same, and says so.
+    if (!rolled) return;
     std::unique_ptr<SnapshotRun> run;
     {
         const std::lock_guard lock(tree_mutex_);
@@ -436,8 +439,6 @@ void MetadataService::Loop::begin_snapshot() {
     }
     {
         const std::lock_guard lock(mutex_);
-        segment_bytes_ = tree_->journal_bytes();
-        segment_transactions_ = tree_->journal_transactions();
         snapshot_is_on_ = true;
         snapshot_ = std::move(run);
     }
@@ -447,34 +448,43 @@ void MetadataService::Loop::begin_snapshot() {
 // ---- the journal thread -------------------------------------------------------------------
 
 void MetadataService::Loop::run_journal() {
+    const auto has_work = [&] { return !handed_.empty() || journal_stops_; };
+    bool is_marked = true;
     for (;;) {
         JournalBatch batch;
         {
             std::unique_lock lock(mutex_);
-            journal_wake_.wait(lock, [&] { return !handed_.empty() || journal_stops_; });
-            if (handed_.empty() || failed_) return;
+            if (is_marked) {
+                journal_wake_.wait(lock, has_work);
+            } else {
+                is_marked = !journal_wake_.wait_for(lock, mark_after, has_work);
+            }
+            if (failed_ || (journal_stops_ && handed_.empty())) return;
+            if (journal_is_busy_) continue;  // The service thread has it, and marks it itself.
             std::swap(batch, handed_);
             journal_is_busy_ = true;
         }
-        if (!commit(batch)) return;
-        bool is_idle = false;
-        {
-            const std::lock_guard lock(mutex_);
-            durable_ = tree_->synced_zxid();
-            segment_bytes_ = tree_->journal_bytes();
-            segment_transactions_ = tree_->journal_transactions();
-            is_idle = handed_.empty();
+        if (batch.empty()) {
+            // Nothing to do: time to note that all is durable.
+            tree_->mark();
+        } else {
+            is_marked = false;
+            if (!commit(batch)) return;
         }
-        wake_.notify_one();
-        durable_moved_.notify_all();
-        // Nothing to do: time to note that all is durable.
-        if (is_idle) tree_->mark();
-        {
-            const std::lock_guard lock(mutex_);
-            journal_is_busy_ = false;
-        }
-        durable_moved_.notify_all();
+        give_back_journal();
+        if (!is_marked) wake_.notify_one();
     }
+}
+
+void MetadataService::Loop::give_back_journal() {
+    {
+        const std::lock_guard lock(mutex_);
+        durable_ = tree_->synced_zxid();
+        segment_bytes_ = tree_->journal_bytes();
+        segment_transactions_ = tree_->journal_transactions();
+        journal_is_busy_ = false;
+    }
+    durable_moved_.notify_all();
 }
 
 // False when that was the end of the journal.

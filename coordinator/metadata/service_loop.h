@@ -116,7 +116,7 @@ private:
     void hold(Zxid shows, std::function<void(bool durable)> go);
     void hand_over();
     void release();
-    void drain();
+    void take_journal();
     void let_followers_in();
     void release_session(SessionId session);
     std::vector<NodeChange> changes_of(const std::vector<Event>& events) const;
@@ -125,6 +125,7 @@ private:
 
     // ---- the journal thread ----
     void run_journal();
+    void give_back_journal();  // The service thread, too.
     [[nodiscard]] bool commit(JournalBatch& batch);
     bool wait_for_space();
     void fail(const storage::Fault& fault);
@@ -150,8 +151,8 @@ private:
     std::condition_variable snapshot_wake_;
     mutable std::condition_variable durable_moved_;
     std::vector<Task> queue_;
-    JournalBatch handed_;  // For the journal thread.
-    bool journal_is_busy_ = false;
+    JournalBatch handed_;           // For the journal thread.
+    bool journal_is_busy_ = false;  // Somebody has it.
     Zxid durable_;
     std::uint64_t segment_bytes_ = 0;
     std::int64_t segment_transactions_ = 0;

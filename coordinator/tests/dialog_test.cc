@@ -55,9 +55,11 @@ public:
           dialog_(std::make_shared<Dialog>(
               *host.service, host.statistics, std::move(address),
               [&host] { return host.now_ms.load(); },
-              Dialog::Outlet{[in = inbox_](Bytes frame, bool) { in->put(std::move(frame)); },
-                             [](const Answered&) {}, [in = inbox_](std::string) { in->end(); },
-                             [in = inbox_] { return in->is_full.load(); }})) {
+              Dialog::Outlet{
+                  [in = inbox_](Bytes event) { in->put(std::move(event)); },
+                  [in = inbox_](Bytes frames, const Answered&) { in->put(std::move(frames)); },
+                  [in = inbox_](std::string) { in->end(); },
+                  [in = inbox_] { return in->is_full.load(); }})) {
         dialog_->start();
     }
     ~Peer() { dialog_->leave(); }

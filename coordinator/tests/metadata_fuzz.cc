@@ -122,7 +122,7 @@ void take_requests(std::span<const std::byte> bytes) {
     auto& at = service();
     const auto dialog = std::make_shared<Dialog>(
         at, std::make_shared<Statistics>(), "127.0.0.1", [] { return std::int64_t{1'000'000}; },
-        Dialog::Outlet{[](Bytes, bool) {}, [](const Answered&) {}, [](std::string) {},
+        Dialog::Outlet{[](Bytes) {}, [](Bytes, const Answered&) {}, [](std::string) {},
                        [] { return false; }});
     dialog->start();
     zookeeper::ConnectRequest request;

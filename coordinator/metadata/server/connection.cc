@@ -28,25 +28,38 @@ constexpr int reads_per_turn = 8;  // Then others on this thread have theirs.
 // ---- Outbox -------------------------------------------------------------------------------
 
 void Outbox::wake(std::unique_lock<std::mutex>& lock) {
-    // Under the lock, so that close() knows that nobody is being woken.
-    if (wake_ && !std::exchange(woken_, true)) wake_();
+    const bool sleeps = !is_closed_ && !std::exchange(woken_, true);
+    // Who is woken wants this lock first of all.
     lock.unlock();
+    if (sleeps) wake_();
 }
 
-void Outbox::put(std::vector<std::byte> frame, bool is_event) {
+void Outbox::put(std::span<const std::byte> bytes) {
+    if (is_closed_ || held_.ends) return;
+    held_.bytes.insert(held_.bytes.end(), bytes.begin(), bytes.end());
+}
+
+void Outbox::tell(std::vector<std::byte> event) {
     std::unique_lock lock(mutex_);
-    if (!wake_ || held_.ends) return;
-    held_.bytes.insert(held_.bytes.end(), frame.begin(), frame.end());
-    if (is_event && held_.bytes.size() > Connection::event_bytes_max) {
+    put(event);
+    if (!held_.ends && held_.bytes.size() > Connection::event_bytes_max) {
         held_ = {.bytes = {}, .ends = true, .drops = true, .why = "it does not read its events"};
     }
     wake(lock);
 }
 
-void Outbox::answered(const Answered& what) {
+void Outbox::answer(std::vector<std::byte> frames, const Answered& what) {
     std::unique_lock lock(mutex_);
+    put(frames);
     --in_flight_;
     figures_.answered(what);
+    wake(lock);
+}
+
+void Outbox::say(const std::string& text) {
+    std::unique_lock lock(mutex_);
+    put(std::as_bytes(std::span(text)));
+    held_.ends = true;
     wake(lock);
 }
 
@@ -100,7 +113,7 @@ void Outbox::reset_figures() {
 
 void Outbox::close() {
     const std::lock_guard lock(mutex_);
-    wake_ = nullptr;
+    is_closed_ = true;
     held_ = {};
 }
 
@@ -109,27 +122,28 @@ void Outbox::close() {
 Connection::Connection(net::Stream stream, const Home& home)
     : stream_(std::move(stream)),
       home_(home),
-      outbox_(std::make_shared<Outbox>([this] {
-          asio::post(stream_.executor(), [weak = weak_from_this()] {
-              if (const auto self = weak.lock()) self->flush();
-          });
-      })),
       reader_(home.frame_bytes_max),
       established_ms_(home.wall_ms()),
       changed_(stream_.executor(), asio::steady_timer::time_point::max()),
-      deadline_(stream_.executor(), first_frame_within) {
-    dialog_ = std::make_shared<Dialog>(
-        *home.service, home.statistics, stream_.remote_host(), home.monotonic_ms,
-        Dialog::Outlet{[box = outbox_](std::vector<std::byte> frame, bool is_event) {
-                           box->put(std::move(frame), is_event);
-                       },
-                       [box = outbox_](const Answered& what) { box->answered(what); },
-                       [box = outbox_](std::string why) { box->end(std::move(why)); },
-                       [box = outbox_] { return box->bytes_held() > unsent_bytes_max; }});
-}
+      deadline_(stream_.executor(), first_frame_within) {}
 
 void Connection::start() {
     const auto self = shared_from_this();
+    // The service thread may still be about to wake a connection that the server has closed.
+    outbox_ = std::make_shared<Outbox>([context = home_.context, weak = weak_from_this()] {
+        asio::post(*context, [weak] {
+            if (const auto connection = weak.lock()) connection->flush();
+        });
+    });
+    dialog_ = std::make_shared<Dialog>(
+        *home_.service, home_.statistics, stream_.remote_host(), home_.monotonic_ms,
+        Dialog::Outlet{
+            [box = outbox_](std::vector<std::byte> event) { box->tell(std::move(event)); },
+            [box = outbox_](std::vector<std::byte> frames, const Answered& what) {
+                box->answer(std::move(frames), what);
+            },
+            [box = outbox_](std::string why) { box->end(std::move(why)); },
+            [box = outbox_] { return box->bytes_held() > unsent_bytes_max; }});
     dialog_->start();
     asio::co_spawn(stream_.executor(), read_frames(), [self](std::exception_ptr broken) {
         // Out of memory, as a rule: this client pays, the others do not.
@@ -224,11 +238,7 @@ void Connection::answer_word(std::int32_t first_bytes) {
     }
     outbox_->asked_word();
     home_.word(word, reader_.open().subspan(sizeof first_bytes),
-               [box = outbox_](const std::string& text) {
-                   const auto bytes = std::as_bytes(std::span(text));
-                   box->put({bytes.begin(), bytes.end()}, false);
-                   box->end("");
-               });
+               [box = outbox_](const std::string& text) { box->say(text); });
 }
 
 void Connection::flush() {

@@ -23,6 +23,7 @@
 #include "protocol/net/stream.h"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <cstdint>
@@ -45,10 +46,12 @@ public:
         std::string why;
     };
 
+    // `wake` may be called when the connection is gone.
     explicit Outbox(std::function<void()> wake) : wake_(std::move(wake)) {}
 
-    void put(std::vector<std::byte> frame, bool is_event);
-    void answered(const Answered& what);
+    void tell(std::vector<std::byte> event);
+    void answer(std::vector<std::byte> frames, const Answered& what);
+    void say(const std::string& text);  // And nothing more.
     void end(std::string why);
 
     // What is to be sent. When what was taken before cannot be sent yet, only that there is
@@ -65,10 +68,12 @@ public:
     void close();
 
 private:
+    void put(std::span<const std::byte> bytes);
     void wake(std::unique_lock<std::mutex>& lock);
 
+    const std::function<void()> wake_;
     mutable std::mutex mutex_;
-    std::function<void()> wake_;
+    bool is_closed_ = false;
     bool woken_ = false;
     Taken held_;
     std::size_t in_flight_ = 0;
@@ -83,6 +88,7 @@ public:
 
     // What the connection has of the server that it belongs to; outlives it.
     struct Home {
+        std::shared_ptr<boost::asio::io_context> context;
         MetadataService* service = nullptr;
         std::shared_ptr<Statistics> statistics;
         std::function<std::int64_t()> wall_ms;
@@ -119,7 +125,7 @@ private:
 
     net::Stream stream_;
     const Home& home_;
-    const std::shared_ptr<Outbox> outbox_;
+    std::shared_ptr<Outbox> outbox_;
     std::shared_ptr<Dialog> dialog_;
     net::FrameReader reader_;
     net::OutQueue out_;

@@ -43,7 +43,7 @@ void Dialog::start() {
         std::vector<std::byte> frame;
         write_event(frame, event.type, event.path);
         dialog->statistics_->told_of_event();
-        dialog->outlet_.send(std::move(frame), true);
+        dialog->outlet_.tell(std::move(frame));
     };
     client.ended = [self = weak_from_this()] {
         const auto dialog = self.lock();
@@ -116,14 +116,14 @@ void Dialog::decide(Turn& turn, Asked& asked) {
 
 void Dialog::say(Asked& asked, bool durable) {
     Said& said = asked.said;
-    if (durable && !said.frames.empty()) {
+    if (!durable) said.frames.clear();
+    if (!said.frames.empty()) {
         said.what.bytes = said.frames.size();
         said.what.at_ms = monotonic_ms_();
         said.what.took_ms = said.what.at_ms - asked.since_ms;
         statistics_->answered(said.what);
-        outlet_.send(std::move(said.frames), false);
     }
-    outlet_.answered(said.what);
+    outlet_.answer(std::move(said.frames), said.what);
     if (said.ends || !durable) outlet_.end(said.why);
 }
 

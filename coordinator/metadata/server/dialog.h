@@ -41,9 +41,10 @@ namespace coordinator {
 class Dialog : public std::enable_shared_from_this<Dialog> {
 public:
     struct Outlet {
-        // `is_event`: nobody asked for it, so nothing bounds how many there are.
-        std::function<void(std::vector<std::byte> frame, bool is_event)> send;
-        std::function<void(const Answered&)> answered;  // One request of receive() is over.
+        // Nobody asked for it, so nothing bounds how many there are.
+        std::function<void(std::vector<std::byte> frame)> tell;
+        // One request of receive() is over; nothing to send when it ended the session.
+        std::function<void(std::vector<std::byte> frames, const Answered&)> answer;
         std::function<void(std::string why)> end;  // Close behind what was sent. "" is no news.
         std::function<bool()> is_full;             // Nothing more is to be answered for now.
     };

@@ -54,7 +54,8 @@ MetadataServer::MetadataServer(MetadataService& service, Settings settings)
     : service_(service),
       settings_(std::move(settings)),
       statistics_(std::make_shared<Statistics>()),
-      work_(context_.get_executor()) {
+      work_(context_->get_executor()) {
+    home_.context = context_;
     home_.service = &service_;
     home_.statistics = statistics_;
     home_.wall_ms = settings_.wall_ms;
@@ -82,7 +83,7 @@ Result<std::unique_ptr<MetadataServer>, std::string> MetadataServer::start(Metad
     if (const auto bound = server->bind(); !bound) return Unexpected(bound.error());
     if (const auto& admin = server->settings_.admin) {
         auto made = AdminServer::start(
-            server->context_, *admin,
+            *server->context_, *admin,
             {[at = server.get()](Depth depth, std::function<void(const Observation*)> tell) {
                  at->observe(depth, std::move(tell));
              },
@@ -92,9 +93,9 @@ Result<std::unique_ptr<MetadataServer>, std::string> MetadataServer::start(Metad
         if (made) server->admin_ = std::move(*made);
     }
     for (auto& acceptor : server->acceptors_) {
-        asio::co_spawn(server->context_, server->accept(acceptor), asio::detached);
+        asio::co_spawn(*server->context_, server->accept(acceptor), asio::detached);
     }
-    server->thread_ = std::thread([&context = server->context_] {
+    server->thread_ = std::thread([&context = *server->context_] {
         ::pthread_setname_np(::pthread_self(), "metadata-net");
         net::keep_buffers();
         context.run();
@@ -112,7 +113,7 @@ Result<void, std::string> MetadataServer::bind() {
             continue;
         }
         boost::system::error_code error;
-        tcp::resolver resolver(context_);
+        tcp::resolver resolver(*context_);
         const auto found =
             resolver.resolve(host, std::to_string(port_), tcp::resolver::passive, error);
         if (error) {
@@ -124,7 +125,7 @@ Result<void, std::string> MetadataServer::bind() {
     std::string refused;
     for (tcp::endpoint at : addresses) {
         at.port(port_);  // Port 0: the second address takes what the first one got.
-        tcp::acceptor acceptor(context_);
+        tcp::acceptor acceptor(*context_);
         const auto error = listen_on(acceptor, at);
         if (error == asio::error::address_in_use) {
             return Unexpected("port " + std::to_string(port_) + " of " + at.address().to_string() +
@@ -148,7 +149,7 @@ Result<void, std::string> MetadataServer::bind() {
 
 void MetadataServer::stop() {
     if (std::exchange(stopped_, true) || !thread_.joinable()) return;
-    asio::post(context_, [this] {
+    asio::post(*context_, [this] {
         boost::system::error_code ignored;
         for (auto& acceptor : acceptors_) acceptor.close(ignored);
         if (admin_) admin_->stop();
@@ -160,7 +161,7 @@ void MetadataServer::stop() {
 }
 
 asio::awaitable<void> MetadataServer::accept(tcp::acceptor& acceptor) {
-    asio::steady_timer pause(context_);
+    asio::steady_timer pause(*context_);
     while (acceptor.is_open()) {
         auto [error, accepted] = co_await acceptor.async_accept(as_value);
         if (!error) {

@@ -82,7 +82,8 @@ private:
     MetadataService& service_;
     const Settings settings_;
     const std::shared_ptr<Statistics> statistics_;
-    boost::asio::io_context context_{1};
+    const std::shared_ptr<boost::asio::io_context> context_ =
+        std::make_shared<boost::asio::io_context>(1);
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
     std::vector<boost::asio::ip::tcp::acceptor> acceptors_;
     Connection::Home home_;
