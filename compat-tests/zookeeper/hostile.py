@@ -90,10 +90,14 @@ def masked(payload, is_first):
     return "reply", xid, err, b"" if err else payload[16:]
 
 
+def connected(port):
+    return socket.create_connection(("127.0.0.1", port), WAIT)
+
+
 def outcome(port, script):
     """What came back, and whether the server closed. It is open if it answers to the last frame, or to a ping, still."""
     seen, waits = [], script
-    with socket.create_connection(("127.0.0.1", port), WAIT) as connection:
+    with connected(port) as connection:
         data = b""
         while True:
             while len(data) >= 4 and len(data) >= 4 + struct.unpack(">i", data[:4])[0]:
@@ -148,7 +152,7 @@ def storm(sides):
     """Thousands of connections that say nothing: others are served, and they are closed after a while."""
     for port in sides:
         witness = jute.Client(port)
-        silent = [socket.create_connection(("127.0.0.1", port), WAIT) for _ in range(STORM)]
+        silent = [connected(port) for _ in range(STORM)]
         witness.ping()
         jute.Client(port).close()
         deadline = time.monotonic() + WAIT
@@ -201,7 +205,7 @@ def deaf(place):
 
 
 def four_letters(port, word):
-    with socket.create_connection(("127.0.0.1", port), WAIT) as connection:
+    with connected(port) as connection:
         connection.sendall(word.encode())
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 

@@ -67,8 +67,8 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def ours():
-    place = Place([BINARY, "metadata"])
+def ours(more=""):
+    place = Place([BINARY, "metadata"], more)
     place.process.wait_for(re.compile("^serving "), WAIT)
     return place
 

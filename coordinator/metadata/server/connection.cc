@@ -2,11 +2,9 @@
 
 #include "protocol/base/log.h"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <array>
 #include <chrono>
@@ -19,7 +17,6 @@ using net::NetFault;
 
 namespace {
 
-constexpr auto as_value = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::seconds first_frame_within{10};
 constexpr int reads_per_turn = 8;  // Then others on this thread have theirs.
 
@@ -123,12 +120,9 @@ Connection::Connection(net::Stream stream, const Home& home)
     : stream_(std::move(stream)),
       home_(home),
       reader_(home.frame_bytes_max),
-      established_ms_(home.wall_ms()),
-      changed_(stream_.executor(), asio::steady_timer::time_point::max()),
-      deadline_(stream_.executor(), first_frame_within) {}
+      established_ms_(home.wall_ms()) {}
 
 void Connection::start() {
-    const auto self = shared_from_this();
     // The service thread may still be about to wake a connection that the server has closed.
     outbox_ = std::make_shared<Outbox>([context = home_.context, weak = weak_from_this()] {
         asio::post(*context, [weak] {
@@ -145,11 +139,8 @@ void Connection::start() {
             [box = outbox_](std::string why) { box->end(std::move(why)); },
             [box = outbox_] { return box->bytes_held() > unsent_bytes_max; }});
     dialog_->start();
-    asio::co_spawn(stream_.executor(), read_frames(), [self](std::exception_ptr broken) {
-        // Out of memory, as a rule: this client pays, the others do not.
-        if (broken) self->close("an exception ended the connection");
-    });
-    asio::co_spawn(stream_.executor(), close_late_comer(), asio::detached);
+    await_first_frame();
+    read_on();
 }
 
 std::string Connection::peer() const {
@@ -169,69 +160,78 @@ ConnectionState Connection::state() const {
 
 bool Connection::is_full() const {
     return outbox_->in_flight() >= requests_in_flight_max ||
-           out_.bytes_held() + outbox_->bytes_held() > unsent_bytes_max;
+           (out_ ? out_->bytes_held() : 0) + outbox_->bytes_held() > unsent_bytes_max;
 }
 
-asio::awaitable<void> Connection::changed() {
-    co_await changed_.async_wait(as_value);
+void Connection::await_first_frame() {
+    deadline_ = std::make_unique<asio::steady_timer>(stream_.executor(), first_frame_within);
+    deadline_->async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+        const auto self = weak.lock();
+        if (!cancelled && self && self->deadline_) self->close("it does not say what it wants");
+    });
 }
 
-void Connection::wake() {
-    changed_.cancel();
+void Connection::has_asked() {
+    deadline_.reset();
 }
 
-asio::awaitable<void> Connection::close_late_comer() {
-    const auto self = shared_from_this();
-    const auto [cancelled] = co_await deadline_.async_wait(as_value);
-    if (!cancelled && !has_asked_) close("it does not say what it wants");
-}
-
-asio::awaitable<void> Connection::read_frames() {
-    const auto self = shared_from_this();
-    int reads = 0;
-    while (reads_) {
-        while (reads_ && is_full()) co_await changed();
-        if (!reads_) break;
-        const auto room = reader_.room();
-        const auto got = stream_.read(room);
-        if (!got && got.error() != NetFault::would_block) {
-            if (!ends_) close("");
-            break;
+// As far as what is there goes; then flush(), the socket or the next turn of this thread goes on.
+void Connection::read_frames() {
+    for (int reads = 0; take_frames(); ++reads) {
+        if (reads == reads_per_turn) {
+            asio::post(stream_.executor(), [self = shared_from_this()] { self->read_on(); });
+            return;
         }
-        if (!got) {
-            reader_.rest();
-            if (!co_await stream_.readable()) break;
-            reads = 0;
+        const auto got = stream_.read(reader_.room());
+        if (got) {
+            reader_.received(*got);
             continue;
         }
-        reader_.received(*got);
-        while (reads_) {
-            while (reads_ && is_full()) co_await changed();
-            if (!reads_) break;
-            const auto frame = reader_.next();
-            if (!frame) break;
-            if (!std::exchange(has_asked_, true)) deadline_.cancel();
-            outbox_->asked();
-            dialog_->receive(frame->bytes);
+        if (got.error() != NetFault::would_block) {
+            if (!ends_) close("");
+            return;
         }
-        if (reads_ && reader_.fault()) {
-            if (has_asked_) {
-                close("a frame of " + std::to_string(*reader_.fault()) + " bytes");
-                break;
-            }
+        reader_.rest();
+        stream_.when_readable([self = shared_from_this()](bool is_open) {
+            if (is_open) self->read_on();
+        });
+        return;
+    }
+}
+
+void Connection::read_on() {
+    try {
+        read_frames();
+    } catch (...) {
+        // Out of memory, as a rule: this client pays, the others do not.
+        close("an exception ended the connection");
+    }
+}
+
+// False when nothing is to be read for now, or any more.
+bool Connection::take_frames() {
+    while (reads_) {
+        is_paused_ = is_full();
+        if (is_paused_) return false;
+        const auto frame = reader_.next();
+        if (!frame) break;
+        has_asked();
+        outbox_->asked();
+        dialog_->receive(frame->bytes);
+    }
+    if (reads_ && reader_.fault()) {
+        if (deadline_) {
             answer_word(*reader_.fault());
-        }
-        if (++reads == reads_per_turn) {
-            reads = 0;
-            co_await asio::post(stream_.executor(), asio::use_awaitable);
+        } else {
+            close("a frame of " + std::to_string(*reader_.fault()) + " bytes");
         }
     }
+    return reads_;
 }
 
 void Connection::answer_word(std::int32_t first_bytes) {
     reads_ = false;
-    has_asked_ = true;
-    deadline_.cancel();
+    has_asked();
     std::string word;
     for (int shift = 24; shift >= 0; shift -= 8) {
         word.push_back(static_cast<char>(static_cast<std::uint32_t>(first_bytes) >> shift & 0xff));
@@ -246,21 +246,26 @@ void Connection::flush() {
     auto taken = outbox_->take(is_writing_);
     if (taken.drops) return close(taken.why);
     if (!is_writing_) dialog_->resume();
-    if (!taken.bytes.empty()) out_.push({std::move(taken.bytes), {}});
+    if (!taken.bytes.empty()) {
+        if (!out_) out_.emplace();
+        out_->push({std::move(taken.bytes), {}});
+    }
     if (taken.ends && !std::exchange(ends_, true)) {
         reads_ = false;
         why_ = std::move(taken.why);
     }
-    wake();
-    if (is_writing_) return;
-    const auto sent = out_.send(stream_);
-    if (!sent) return close("");
-    if (!*sent) {
-        is_writing_ = true;
-        asio::co_spawn(stream_.executor(), write_frames(), asio::detached);
-        return;
+    if (out_ && !is_writing_) {
+        const auto sent = out_->send(stream_);
+        if (!sent) return close("");
+        is_writing_ = !*sent;
+        if (is_writing_) {
+            asio::co_spawn(stream_.executor(), write_frames(), asio::detached);
+        } else {
+            out_.reset();
+        }
     }
-    if (ends_) close(why_);
+    if (!out_ && ends_) return close(why_);
+    if (is_paused_) read_on();
 }
 
 asio::awaitable<void> Connection::write_frames() {
@@ -268,10 +273,10 @@ asio::awaitable<void> Connection::write_frames() {
     bool gone = false;
     while (!is_closed_) {
         if (!co_await stream_.writable()) break;
-        const auto sent = out_.send(stream_);
+        const auto sent = out_->send(stream_);
         gone = !sent;
         if (gone || *sent) break;
-        wake();
+        if (is_paused_) read_on();
     }
     is_writing_ = false;
     if (gone) {
@@ -295,8 +300,7 @@ void Connection::close(const std::string& why) {
         if (!stream_.read(rest)) break;
     }
     stream_.close();
-    deadline_.cancel();
-    wake();
+    deadline_.reset();
     home_.ended(*this);
 }
 

@@ -10,7 +10,8 @@
 //
 // Limits: with requests_in_flight_max requests unanswered, or unsent_bytes_max of answers that
 // the client does not read, the connection stops reading. Who does not read its events either
-// is closed at event_bytes_max. Who does not ask for a session within 10 s is closed.
+// is closed at event_bytes_max. Who does not ask for a session within 10 s is closed. While
+// nothing is said there is no coroutine and no buffer: thousands of sessions mostly say nothing.
 //
 // Threads: everything runs on the server's one network thread, but for Outbox.
 #pragma once
@@ -30,6 +31,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -113,31 +115,31 @@ public:
     const std::string& host() const noexcept { return stream_.remote_host(); }
 
 private:
-    boost::asio::awaitable<void> read_frames();
+    void read_frames();
+    bool take_frames();
+    void read_on();
     boost::asio::awaitable<void> write_frames();
-    boost::asio::awaitable<void> changed();
-    boost::asio::awaitable<void> close_late_comer();
+    void await_first_frame();
+    void has_asked();
     bool is_full() const;
     std::string peer() const;
     void answer_word(std::int32_t first_bytes);
     void flush();
-    void wake();
 
     net::Stream stream_;
     const Home& home_;
     std::shared_ptr<Outbox> outbox_;
     std::shared_ptr<Dialog> dialog_;
     net::FrameReader reader_;
-    net::OutQueue out_;
+    std::optional<net::OutQueue> out_;  // While something is on its way.
     bool reads_ = true;
-    bool ends_ = false;  // Close when out_ is empty.
+    bool is_paused_ = false;  // Until it is not full any more.
+    bool ends_ = false;       // Close when out_ is empty.
     std::string why_;
-    bool has_asked_ = false;
     bool is_writing_ = false;
     bool is_closed_ = false;
     const std::int64_t established_ms_;
-    boost::asio::steady_timer changed_;   // Never expires; cancelled at every change.
-    boost::asio::steady_timer deadline_;  // Of the first frame.
+    std::unique_ptr<boost::asio::steady_timer> deadline_;  // Until the first frame is there.
 };
 
 }  // namespace coordinator

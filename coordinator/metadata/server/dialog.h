@@ -29,8 +29,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <span>
 #include <string>
@@ -95,9 +95,10 @@ private:
     const std::function<std::int64_t()> monotonic_ms_;
     const Outlet outlet_;
     WatcherId id_{0};
-    bool asked_for_session_ = false;              // The connection's.
-    bool over_ = false;                           // The service thread's.
-    std::deque<std::shared_ptr<Asked>> put_off_;  // The service thread's.
+    bool asked_for_session_ = false;  // The connection's.
+    bool over_ = false;               // The service thread's.
+    // The service thread's. A list takes no memory when it is empty.
+    std::list<std::shared_ptr<Asked>> put_off_;
     std::atomic<bool> waits_for_room_{false};
     std::atomic<std::int64_t> session_{0};
     std::atomic<std::int32_t> timeout_ms_{0};

@@ -1,0 +1,75 @@
+"""Thousands of sessions that say nothing: what each costs, with its connection, and that the server has no work with them."""
+
+import pathlib
+import resource
+import struct
+import sys
+import time
+
+import hostile
+import jute
+import model
+from harness.checks import Checks
+
+SESSIONS = 8000
+BYTES_MAX = 4096        # Of one session and its connection: 2,762 on x86-64 with glibc 2.36.
+FIRST = 1000            # What the server takes once, it has taken then.
+DESCRIPTORS = 2 * SESSIONS + 500
+TIMEOUT = 1_000_000     # Nobody pings here.
+
+
+def sessions(port, count):
+    """So many sessions, asked for together: they share a few fsyncs."""
+    hello = hostile.frame(hostile.connect_request(timeout=TIMEOUT))
+    opened = [hostile.connected(port) for _ in range(count)]
+    for connection in opened:
+        connection.sendall(hello)
+    for connection in opened:
+        size = struct.unpack(">i", exactly(connection, 4))[0]
+        assert struct.unpack(">iiq", exactly(connection, size)[:16])[1] == TIMEOUT
+    return opened
+
+
+def exactly(connection, size):
+    data = b""
+    while len(data) < size:
+        got = connection.recv(size - len(data))
+        if not got:
+            raise jute.Closed
+        data += got
+    return data
+
+
+def switches(pid):
+    """How often the server's threads have gone to sleep."""
+    return sum(int(line.split()[1]) for thread in pathlib.Path(f"/proc/{pid}/task").iterdir()
+               for line in (thread / "status").read_text().splitlines() if line.startswith("voluntary_ctxt_switches"))
+
+
+def idle(checks):
+    with model.ours(f"maxSessionTimeout={TIMEOUT}\n") as place:
+        pid = place.process.child.pid
+        held = sessions(place.port, FIRST)
+        before = hostile.resident_kib(pid)
+        held += sessions(place.port, SESSIONS)
+        each = (hostile.resident_kib(pid) - before) * 1024 / SESSIONS
+        checks.that(each <= BYTES_MAX, f"an idle session costs at most {BYTES_MAX} bytes", each)
+        print(f"an idle session costs {each:.0f} bytes")
+        # Two ticks of the clock that sessions end by: who looked at each session would show.
+        begun = switches(pid)
+        time.sleep(4)
+        checks.that(switches(pid) - begun < 100, "and no work", switches(pid) - begun)
+        for connection in held:
+            connection.close()
+
+
+def main():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, DESCRIPTORS)), hard))
+    checks = Checks()
+    checks.run("idle", idle, checks)
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
