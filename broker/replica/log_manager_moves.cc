@@ -65,7 +65,8 @@ LogManager::Moves LogManager::moves_to(const Held& held) const {
     Moves found;
     const std::lock_guard lock(mutex_);
     for (const auto& each : moves_) {
-        if (&each.second->target() == held.directory.get()) found.insert(each);
+        const LogMove& move = *each.second;
+        if (&move.target() == held.directory.get() && !move.is_abandoned()) found.insert(each);
     }
     return found;
 }
@@ -150,6 +151,8 @@ Outcome LogManager::advance(const std::shared_ptr<LogMove>& move, std::size_t by
     if (!step) return move_failed(*move, step.error());
     if (!step->has_moved) return {Then::go_on, step->bytes};
     moved(*move);
+    const std::lock_guard lock(mutex_);
+    moves_.erase(move->partition()->id());
     return {Then::end, step->bytes};
 }
 
@@ -174,7 +177,7 @@ Outcome LogManager::move_failed(const LogMove& move, const LogMove::Failure& fai
 }
 
 // The partition is in the other directory. What it leaves behind goes, and after that the note
-// which says so.
+// which says so; only then it may move again.
 void LogManager::moved(LogMove& move) {
     const auto& partition = move.partition();
     const auto& at = partition->id();
@@ -186,14 +189,17 @@ void LogManager::moved(LogMove& move) {
                                              [](const auto& each) { return each.second; });
         source->flusher.forget(found->first);
         target->partitions.insert(source->partitions.extract(found));
-        moves_.erase(at);
-        purge_ = true;
+        move.abandon();  // Nothing is on its way any more.
     }
     base::log_info("storage",
                    name_of(at) + " has moved from " + source->path + " to " + target->path);
     auto left = source->directory->retire(at, &move.old_log(), settings_.random_id());
     if (!left) return fail_directory(*source, left.error().detail);
-    changed_.notify_all();
+    {
+        const std::lock_guard lock(mutex_);
+        purge_ = true;
+        changed_.notify_all();
+    }
     const auto& log = move.old_log();
     if (const auto done = storage::remove_move_note(log.disk(), partition->directory()); !done) {
         fail_directory(*target, done.error().detail);

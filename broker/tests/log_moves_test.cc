@@ -118,8 +118,14 @@ struct Fixture {
         return std::nullopt;
     }
     ErrorCode move(const std::string& to) { return logs->move(orders, partition, path(to)); }
+    // And of where it was before nothing tells any more.
     void wait_until_in(const std::string& name) {
-        wait_until([&] { return is_in(name) && !copy(); });
+        const std::string other = name == "a" ? "b" : "a";
+        wait_until([&] {
+            return is_in(name) && !copy() && found(other, "orders-0").empty() &&
+                   found(other, "-delete").empty() &&
+                   !storage::has_move_note(storage::real_disk(), partition->directory()).value();
+        });
     }
 
     ErrorCode add(const test::BatchOf& of = {.count = 2, .value_bytes = 400}) {
@@ -183,9 +189,6 @@ TEST_CASE("a partition moves while it is written to, and nothing is lost or out 
     in.wait_until_in("b");
     CHECK(in.partition->positions()->log_end == Offset(acknowledged));
     const auto contents = in.contents();
-    wait_until([&] { return in.found("a", "-delete").empty(); });
-    CHECK(in.found("a", "orders-0").empty());
-    CHECK(!storage::has_move_note(storage::real_disk(), in.partition->directory()).value());
     in.kill();
     in.start();
     CHECK(in.is_in("b"));
