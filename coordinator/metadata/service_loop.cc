@@ -230,9 +230,10 @@ MetadataService::Loop::Guest* MetadataService::Loop::guest(WatcherId id) {
 }
 
 void MetadataService::Loop::admit(WatcherId id, Client client) {
-    auto shared = std::make_shared<const Client>(std::move(client));
-    Caller caller{SessionId(0), shared->ids};
-    guests_.emplace(id, Guest{std::move(shared), std::move(caller)});
+    Caller caller{SessionId(0), std::move(client.ids)};
+    client.ids = {};
+    guests_.emplace(id,
+                    Guest{std::make_shared<const Client>(std::move(client)), std::move(caller)});
 }
 
 void MetadataService::Loop::dismiss(WatcherId id) {

@@ -54,12 +54,7 @@ public:
         : inbox_(std::make_shared<Inbox>()),
           dialog_(std::make_shared<Dialog>(
               *host.service, host.statistics, std::move(address),
-              [&host] { return host.now_ms.load(); },
-              Dialog::Outlet{
-                  [in = inbox_](Bytes event) { in->put(std::move(event)); },
-                  [in = inbox_](Bytes frames, const Answered&) { in->put(std::move(frames)); },
-                  [in = inbox_](std::string) { in->end(); },
-                  [in = inbox_] { return in->is_full.load(); }})) {
+              [&host] { return host.now_ms.load(); }, inbox_)) {
         dialog_->start();
     }
     ~Peer() { dialog_->leave(); }
@@ -67,9 +62,9 @@ public:
     Peer& operator=(const Peer&) = delete;
 
     // From now on nothing more of it can be sent; and the end of that.
-    void block() { inbox_->is_full = true; }
+    void block() { inbox_->blocked = true; }
     void unblock() {
-        inbox_->is_full = false;
+        inbox_->blocked = false;
         dialog_->resume();
     }
 
@@ -156,12 +151,16 @@ public:
     }
 
 private:
-    struct Inbox {
-        std::mutex mutex;
+    struct Inbox final : Dialog::Outlet {
+        mutable std::mutex mutex;
         std::condition_variable changed;
         Bytes bytes;
         bool ended = false;
-        std::atomic<bool> is_full{false};
+        std::atomic<bool> blocked{false};
+
+        void tell(Bytes event) override { put(std::move(event)); }
+        void answer(Bytes frames, const Answered&) override { put(std::move(frames)); }
+        bool is_full() const override { return blocked; }
 
         void put(Bytes frames) {
             const std::lock_guard lock(mutex);
@@ -169,7 +168,7 @@ private:
             changed.notify_all();
         }
 
-        void end() {
+        void end(std::string) override {
             const std::lock_guard lock(mutex);
             ended = true;
             changed.notify_all();

@@ -117,13 +117,20 @@ MetadataService& service() {
     return *one;
 }
 
+// Takes what a dialog says.
+struct Nowhere final : Dialog::Outlet {
+    void tell(Bytes) override {}
+    void answer(Bytes, const Answered&) override {}
+    void end(std::string) override {}
+    bool is_full() const override { return false; }
+};
+
 // Frames, each of a length byte and so many bytes, behind a good connect request.
 void take_requests(std::span<const std::byte> bytes) {
     auto& at = service();
     const auto dialog = std::make_shared<Dialog>(
         at, std::make_shared<Statistics>(), "127.0.0.1", [] { return std::int64_t{1'000'000}; },
-        Dialog::Outlet{[](Bytes) {}, [](Bytes, const Answered&) {}, [](std::string) {},
-                       [] { return false; }});
+        std::make_shared<Nowhere>());
     dialog->start();
     zookeeper::ConnectRequest request;
     request.timeout_ms = 10'000;

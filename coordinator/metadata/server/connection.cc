@@ -98,6 +98,10 @@ std::size_t Outbox::bytes_held() const {
     return held_.bytes.size();
 }
 
+bool Outbox::is_full() const {
+    return bytes_held() > Connection::unsent_bytes_max;
+}
+
 ConnectionFigures Outbox::figures() const {
     const std::lock_guard lock(mutex_);
     return figures_;
@@ -129,15 +133,8 @@ void Connection::start() {
             if (const auto connection = weak.lock()) connection->flush();
         });
     });
-    dialog_ = std::make_shared<Dialog>(
-        *home_.service, home_.statistics, stream_.remote_host(), home_.monotonic_ms,
-        Dialog::Outlet{
-            [box = outbox_](std::vector<std::byte> event) { box->tell(std::move(event)); },
-            [box = outbox_](std::vector<std::byte> frames, const Answered& what) {
-                box->answer(std::move(frames), what);
-            },
-            [box = outbox_](std::string why) { box->end(std::move(why)); },
-            [box = outbox_] { return box->bytes_held() > unsent_bytes_max; }});
+    dialog_ = std::make_shared<Dialog>(*home_.service, home_.statistics, stream_.remote_host(),
+                                       home_.monotonic_ms, outbox_);
     dialog_->start();
     await_first_frame();
     read_on();
@@ -247,7 +244,7 @@ void Connection::flush() {
     if (taken.drops) return close(taken.why);
     if (!is_writing_) dialog_->resume();
     if (!taken.bytes.empty()) {
-        if (!out_) out_.emplace();
+        if (!out_) out_ = std::make_unique<net::OutQueue>();
         out_->push({std::move(taken.bytes), {}});
     }
     if (taken.ends && !std::exchange(ends_, true)) {

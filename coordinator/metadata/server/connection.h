@@ -31,7 +31,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,7 +38,7 @@
 namespace coordinator {
 
 // What the service thread wants sent. Outlives the connection when answers are on their way.
-class Outbox {
+class Outbox final : public Dialog::Outlet {
 public:
     struct Taken {
         std::vector<std::byte> bytes;
@@ -51,10 +50,11 @@ public:
     // `wake` may be called when the connection is gone.
     explicit Outbox(std::function<void()> wake) : wake_(std::move(wake)) {}
 
-    void tell(std::vector<std::byte> event);
-    void answer(std::vector<std::byte> frames, const Answered& what);
+    void tell(std::vector<std::byte> event) override;
+    void answer(std::vector<std::byte> frames, const Answered& what) override;
     void say(const std::string& text);  // And nothing more.
-    void end(std::string why);
+    void end(std::string why) override;
+    bool is_full() const override;
 
     // What is to be sent. When what was taken before cannot be sent yet, only that there is
     // nothing to wait for any more: events that nobody reads are counted here.
@@ -131,7 +131,7 @@ private:
     std::shared_ptr<Outbox> outbox_;
     std::shared_ptr<Dialog> dialog_;
     net::FrameReader reader_;
-    std::optional<net::OutQueue> out_;  // While something is on its way.
+    std::unique_ptr<net::OutQueue> out_;  // While something is on its way.
     bool reads_ = true;
     bool is_paused_ = false;  // Until it is not full any more.
     bool ends_ = false;       // Close when out_ is empty.

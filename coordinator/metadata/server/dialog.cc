@@ -27,7 +27,7 @@ std::optional<Password> password_of(const zookeeper::Buffer& bytes) {
 }  // namespace
 
 Dialog::Dialog(MetadataService& service, std::shared_ptr<Statistics> statistics, std::string host,
-               std::function<std::int64_t()> monotonic_ms, Outlet outlet)
+               std::function<std::int64_t()> monotonic_ms, std::shared_ptr<Outlet> outlet)
     : service_(service),
       statistics_(std::move(statistics)),
       host_(std::move(host)),
@@ -43,13 +43,13 @@ void Dialog::start() {
         std::vector<std::byte> frame;
         write_event(frame, event.type, event.path);
         dialog->statistics_->told_of_event();
-        dialog->outlet_.tell(std::move(frame));
+        dialog->outlet_->tell(std::move(frame));
     };
     client.ended = [self = weak_from_this()] {
         const auto dialog = self.lock();
         if (!dialog) return;
         dialog->over_ = true;
-        dialog->outlet_.end("its session expired, or moved to another connection");
+        dialog->outlet_->end("its session expired, or moved to another connection");
     };
     id_ = service_.admit(std::move(client));
 }
@@ -65,7 +65,7 @@ void Dialog::take_turn(std::size_t bytes, Step step) {
     service_.take_turn(
         id_,
         [self = shared_from_this(), asked, is_put_off](Turn& turn) {
-            *is_put_off = !self->put_off_.empty() || self->outlet_.is_full();
+            *is_put_off = !self->put_off_.empty() || self->outlet_->is_full();
             if (*is_put_off) {
                 self->put_off_.push_back(asked);
             } else {
@@ -88,7 +88,7 @@ void Dialog::resume() {
 // The flag is set before the look: whoever makes room sees the one, or is seen by the other.
 void Dialog::look_for_room() {
     waits_for_room_ = true;
-    if (!outlet_.is_full()) resume();
+    if (!outlet_->is_full()) resume();
 }
 
 void Dialog::take_up_next() {
@@ -123,8 +123,8 @@ void Dialog::say(Asked& asked, bool durable) {
         said.what.took_ms = said.what.at_ms - asked.since_ms;
         statistics_->answered(said.what);
     }
-    outlet_.answer(std::move(said.frames), said.what);
-    if (said.ends || !durable) outlet_.end(said.why);
+    outlet_->answer(std::move(said.frames), said.what);
+    if (said.ends || !durable) outlet_->end(said.why);
 }
 
 void Dialog::connect(std::span<const std::byte> payload) {

@@ -40,18 +40,22 @@ namespace coordinator {
 
 class Dialog : public std::enable_shared_from_this<Dialog> {
 public:
-    struct Outlet {
+    // Where it goes. Not four functions: each would take memory of its own, in thousands of
+    // dialogs.
+    class Outlet {
+    public:
+        virtual ~Outlet() = default;
         // Nobody asked for it, so nothing bounds how many there are.
-        std::function<void(std::vector<std::byte> frame)> tell;
+        virtual void tell(std::vector<std::byte> event) = 0;
         // One request of receive() is over; nothing to send when it ended the session.
-        std::function<void(std::vector<std::byte> frames, const Answered&)> answer;
-        std::function<void(std::string why)> end;  // Close behind what was sent. "" is no news.
-        std::function<bool()> is_full;             // Nothing more is to be answered for now.
+        virtual void answer(std::vector<std::byte> frames, const Answered& what) = 0;
+        virtual void end(std::string why) = 0;  // Close behind what was sent. "" is no news.
+        virtual bool is_full() const = 0;       // Nothing more is to be answered for now.
     };
 
     // Requires that `service` outlives what was received.
     Dialog(MetadataService& service, std::shared_ptr<Statistics> statistics, std::string host,
-           std::function<std::int64_t()> monotonic_ms, Outlet outlet);
+           std::function<std::int64_t()> monotonic_ms, std::shared_ptr<Outlet> outlet);
 
     void start();
     void receive(std::span<const std::byte> payload);
@@ -93,7 +97,7 @@ private:
     const std::shared_ptr<Statistics> statistics_;
     const std::string host_;
     const std::function<std::int64_t()> monotonic_ms_;
-    const Outlet outlet_;
+    const std::shared_ptr<Outlet> outlet_;
     WatcherId id_{0};
     bool asked_for_session_ = false;  // The connection's.
     bool over_ = false;               // The service thread's.
