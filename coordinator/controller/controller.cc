@@ -106,6 +106,7 @@ void Controller::log_directory_failed(BrokerId broker) {
 void Controller::add_topic(const TopicNode& node) {
     Topic& topic = image_.add_topic(node);
     for (const PartitionNode& partition : node.partitions) add_partition(topic, partition);
+    if (marked_.erase(node.name) > 0) begin_deletion(topic);
 }
 
 void Controller::add_partition(Topic& topic, const PartitionNode& node) {
@@ -153,6 +154,7 @@ void Controller::topic_seen(const TopicNode& node) {
 }
 
 void Controller::topic_gone(const std::string& name) {
+    if (marked_.erase(name) > 0) topics_to_remove_.insert(name);
     forget(name);
 }
 

@@ -60,7 +60,7 @@ public:
     // A new topic, more partitions of one, or the answer to Reads::topics.
     void topic_seen(const TopicNode& node);
     void topic_gone(const std::string& name);
-    // It is to be deleted. Requires that topic_seen() came first if there is such a topic.
+    // It is to be deleted.
     void topic_marked(const std::string& name);
     // Somebody else has written these states (/isr_change_notification).
     void states_changed(const std::vector<base::TopicPartition>& partitions);
@@ -228,6 +228,7 @@ private:
     std::size_t reading_ = 0;  // Partitions whose state is being read.
     std::set<std::string> topics_to_write_;
     std::set<std::string> topics_to_remove_;
+    std::set<std::string> marked_;  // For deletion, and not seen yet.
     std::map<base::BrokerId, Broker> arrivals_;
     std::map<std::uint64_t, Asked> asked_;  // In the order in which they came.
     std::vector<Leaving> shutdowns_;

@@ -40,9 +40,11 @@ struct TopicWrite {
 };
 
 // All nodes of a topic, its configuration included, and at last its mark in /admin/delete_topics.
-// What is gone already counts as deleted.
+// What is gone already counts as deleted, and if a topic of another id has the name by now, that
+// one and its mark stay. Without an id only the mark goes, and a topic of that name is a conflict.
 struct TopicRemoval {
     std::string topic;
+    std::optional<base::Uuid> id;
 };
 
 using Write = std::variant<StateWrite, TopicWrite, TopicRemoval>;

@@ -121,6 +121,11 @@ const std::set<Key>& Image::partitions_of(BrokerId id) const {
 void Image::index(Partition& partition) {
     Brokers now = joined(partition.assignment.replicas, partition.leaving);
     if (partition.stored) now = joined(std::move(now), partition.stored->state.isr);
+    const auto& undeleted = partition.topic->undeleted;
+    for (auto at = undeleted.lower_bound({partition.key, BrokerId(0)});
+         at != undeleted.end() && at->first == partition.key; ++at) {
+        add(now, at->second);
+    }
     Brokers& before = indexed_[partition.key];
     for (const BrokerId id : without(before, now)) by_broker_[id].erase(partition.key);
     for (const BrokerId id : without(now, before)) by_broker_[id].insert(partition.key);

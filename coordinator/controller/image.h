@@ -8,8 +8,8 @@
 // topic has gone finds nothing.
 //
 // Invariants:
-//   - a broker's partitions are those that have it among their replicas, in their ISR or among
-//     those that leave
+//   - a broker's partitions are those that have it among their replicas, in their ISR, among those
+//     that leave or among those that are to be deleted with their topic
 //
 // Threads: the controller's. Limits: made for 200,000 partitions; what a broker's coming and going
 // costs hangs on its own partitions alone.

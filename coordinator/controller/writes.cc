@@ -144,7 +144,12 @@ void Controller::write_topic(Batch& batch, Topic& topic) {
 
 void Controller::remove_topics(Batch& batch) {
     for (const std::string& name : std::exchange(topics_to_remove_, {})) {
-        batch.add(TopicRemoval{name}, {});
+        const Topic* topic = image_.find_topic(name);
+        if (topic == nullptr) {
+            batch.add(TopicRemoval{name, std::nullopt}, {});
+        } else if (topic->is_deleting && topic->undeleted.empty()) {
+            batch.add(TopicRemoval{name, topic->id}, {});
+        }
     }
 }
 
@@ -257,10 +262,14 @@ void Controller::assigned(Partition& partition, const Assignment& assignment) {
 
 void Controller::outcome_of(const TopicRemoval& write, const Purpose&, const Outcome& outcome) {
     const Topic* topic = image_.find_topic(write.topic);
-    if (outcome.kind != Outcome::Kind::done) {
+    const bool is_known = topic != nullptr && write.id == topic->id;
+    if (outcome.kind == Outcome::Kind::done) {
+        if (is_known) forget(write.topic);
+    } else if (is_known || outcome.kind == Outcome::Kind::unknown) {
         topics_to_remove_.insert(write.topic);
-    } else if (topic != nullptr && topic->is_deleting && topic->undeleted.empty()) {
-        forget(write.topic);
+    } else if (topic == nullptr) {  // There is one that nobody has told of.
+        marked_.insert(write.topic);
+        effects_.reads.topics.push_back(write.topic);
     }
 }
 

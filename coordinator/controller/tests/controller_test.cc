@@ -445,3 +445,22 @@ TEST_CASE("a broker that is slow to answer is told the newest only") {
     REQUIRE(in.told<LeaderAndIsr>(2).size() == 1);
     CHECK(in.told<LeaderAndIsr>(2)[0].state == in.state("t"));
 }
+
+TEST_CASE("a mark for deletion of a topic that is not there goes, of one that is new it stays") {
+    Cluster in(2);
+    in.take_office();
+    in.tree.marks.insert("gone");
+    in.controller->topic_marked("gone");
+    in.run();
+    CHECK(in.tree.marks.empty());
+
+    in.tree.create("t", {brokers({1, 2})});
+    in.tree.marks.insert("t");
+    in.controller->topic_marked("t");
+    in.run();
+    CHECK(in.tree.topics.size() == 1);
+    in.controller->topic_seen(in.tree.read("t"));
+    in.run();
+    CHECK(in.tree.topics.empty());
+    CHECK(in.tree.marks.empty());
+}

@@ -106,7 +106,17 @@ bool SimWorld::is_assigned(BrokerId id, const base::TopicPartition& at) const {
 std::string SimWorld::unrest() const {
     const auto node = nodes.find(tree.controller);
     if (node == nodes.end() || !node->second.controller) return "there is no controller";
-    if (!tree.marks.empty()) return "topic " + *tree.marks.begin() + " is not deleted";
+    if (!tree.marks.empty()) {
+        const Topic* topic = node->second.controller->image().find_topic(*tree.marks.begin());
+        std::string why = "topic " + *tree.marks.begin() + " is not deleted";
+        if (topic == nullptr) return why + ": nobody knows it";
+        for (const auto& [key, id] : topic->undeleted) {
+            const Partition* partition = node->second.controller->image().find(key);
+            const auto index = partition == nullptr ? -1 : partition->index.value();
+            why += ", not " + std::to_string(index) + " on broker " + std::to_string(id.value());
+        }
+        return why;
+    }
     for (const auto& [id, each] : nodes) {
         for (const auto& [at, replica] : each.broker.replicas) {
             if (replica.asks_for && is_assigned(id, at)) {

@@ -101,8 +101,10 @@ Outcome SimTree::write(const TopicWrite& one) {
 }
 
 Outcome SimTree::write(const TopicRemoval& one) {
-    marks.erase(one.topic);
     const auto found = topics.find(one.topic);
+    if (found != topics.end() && !one.id) return {Outcome::Kind::conflict};
+    if (found != topics.end() && *one.id != found->second.id) return {};
+    marks.erase(one.topic);
     if (found == topics.end()) return {};
     goes(one.topic, found->second);
     std::erase_if(states, [&](const auto& each) { return each.first.topic == one.topic; });

@@ -97,9 +97,10 @@ void SimWorld::look(SimNode& node, bool at_everything) {
         }
     }
     for (const auto& [name, topic] : tree.topics) {
-        if (!seen()) continue;
-        controller.topic_seen(tree.read(name));
-        if (tree.marks.contains(name)) controller.topic_marked(name);
+        if (seen()) controller.topic_seen(tree.read(name));
+    }
+    for (const std::string& name : tree.marks) {
+        if (seen()) controller.topic_marked(name);
     }
 }
 
