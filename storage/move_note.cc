@@ -14,13 +14,13 @@ using std::filesystem::path;
 namespace {
 
 constexpr const char* note_file = "move.milena";
-constexpr std::string_view label = "cleaned-to ";
+constexpr std::string_view head = "milena-move 1\ncleaned-to ";
 constexpr std::uint64_t note_bytes_max = 64;
 
 }  // namespace
 
 Result<void, Fault> write_move_note(Disk& disk, const path& directory, Offset cleaned_to) {
-    const std::string text = std::string(label) + std::to_string(cleaned_to.value()) + "\n";
+    const std::string text = std::string(head) + std::to_string(cleaned_to.value()) + "\n";
     return replace_file(disk, directory / note_file, std::as_bytes(std::span(text)));
 }
 
@@ -29,10 +29,10 @@ Result<std::optional<Offset>, Fault> read_move_note(Disk& disk, const path& dire
     if (!bytes && bytes.error().kind == FaultKind::io) return Unexpected(bytes.error());
     if (!bytes) return std::nullopt;
     const std::string_view text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
-    if (!text.starts_with(label) || !text.ends_with('\n')) return std::nullopt;
+    if (!text.starts_with(head) || !text.ends_with('\n')) return std::nullopt;
     std::int64_t offset = -1;
     const char* const end = text.data() + text.size() - 1;
-    const auto [stop, fault] = std::from_chars(text.data() + label.size(), end, offset);
+    const auto [stop, fault] = std::from_chars(text.data() + head.size(), end, offset);
     if (fault != std::errc() || stop != end || offset < 0) return std::nullopt;
     return Offset(offset);
 }

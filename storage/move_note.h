@@ -2,14 +2,19 @@
 //
 //     orders-3.0123…-future/move.milena     the copy is being made
 //     orders-3/move.milena                  the copy has taken over. Another orders-3 is what it
-//     was
-//                                           copied from, and goes; the note goes after it
+//                                           was copied from, and goes; the note goes after it
 //
 // Apache Kafka knows no such file and leaves it alone. A copy that Apache Kafka makes has none.
 //
-// Format: one line, "cleaned-to", a blank and an offset: how far the partition was compacted when
-// the copy began. One that was compacted since has dropped records that the copy has, maybe with
-// the tombstones that would have dropped them there.
+// Format, replaced as a whole:
+//
+//     milena-move 1
+//     cleaned-to <offset, decimal>
+//
+// The offset: how far the partition was compacted when the copy began. One that was compacted since
+// has dropped records that the copy has, maybe with the tombstones that would have dropped them
+// there. What is not these two lines, or is of a newer version, says nothing: the copy is then made
+// anew, or has taken over, as the name of its directory tells.
 #pragma once
 
 #include "protocol/base/result.h"

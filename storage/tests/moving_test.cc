@@ -191,6 +191,11 @@ TEST_CASE("a note says what it was told, and nothing when it is cut anywhere") {
     CHECK(!is_there(disk));
 }
 
+TEST_CASE("the note of an earlier build says what it said then") {
+    const auto released = std::filesystem::path(MILENA_UPGRADES) / "move-note-v1";
+    CHECK(storage::read_move_note(storage::real_disk(), released).value() == Offset(1234));
+}
+
 TEST_CASE("a topic whose name is too long for a copy's directory cannot be copied") {
     CHECK(storage::can_name_copy({std::string(212, 't'), base::PartitionIndex(1)}));
     CHECK(!storage::can_name_copy({std::string(214, 't'), base::PartitionIndex(1)}));
