@@ -1,6 +1,7 @@
 """F1: the process is killed at random moments while idempotent producers write, and started again.
 
-And the same while partitions move between log directories (moves.py).
+And the same while partitions move between log directories (moves.py), and after the
+groups' offsets were compacted (compaction.py).
 
 Three producers: one that sends each record alone, one that batches, one that batches and compresses.
 A group commits what it read before each kill. After every start: nothing acknowledged is lost,
@@ -14,6 +15,7 @@ import time
 
 from confluent_kafka import Consumer, TopicPartition
 
+import compaction
 import moves
 from harness import brokers, history, workload
 from harness.checks import Checks, exit_with
@@ -72,6 +74,7 @@ def main():
               f"{min(starts, default=0) * 1000:.0f} to {max(starts, default=0) * 1000:.0f} ms")
         if checks.failed:
             print(f"--- the broker's last lines\n{broker.log_tail()}---")
+    checks.run("offsets", compaction.run, checks, arguments.against)
     checks.run("moving", moves.run, checks, arguments.against, choice, max(arguments.rounds // 5, 1))
     exit_with(checks)
 
