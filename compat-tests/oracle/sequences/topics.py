@@ -284,3 +284,12 @@ def to_directories(kafka, version):
     move((here, [(name, [0])]), ("/no/such/directory", [(name, [0, 1])]))
     move(("/no/such/directory", [(name, [0, 1])]), (here, [(name, [0])]))
     kafka.call("DescribeLogDirs", 4, topics=[{"topic": name, "partitions": [0, 1]}])
+
+
+@sequence("CreateTopics", versions=(4,), against=ApacheKafka43.name)
+def neither_deleted_nor_compacted(kafka, version):
+    """An empty cleanup.policy, which 4.x takes and keeps records for ever with."""
+    name = kafka.name("t")
+    create(kafka, version, new_topic(name, configs=[("cleanup.policy", "")]))
+    for policy in ("", " ", ",", "delete,delete", "compact,"):
+        create(kafka, version, new_topic(kafka.name("of"), configs=[("cleanup.policy", policy)]), validate_only=True)
