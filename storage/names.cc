@@ -97,7 +97,8 @@ std::string directory_name(const base::TopicPartition& at, DirectoryKind kind,
 }
 
 bool can_name_copy(const base::TopicPartition& at) {
-    return parse_directory_name(directory_name(at, DirectoryKind::future, {})).at == at;
+    constexpr std::size_t id_and_suffix = 40;  // .0123456789abcdef0123456789abcdef-future
+    return directory_name(at).size() + id_and_suffix <= name_characters_max;
 }
 
 std::string file_name(base::Offset offset, std::string_view suffix) {

@@ -23,9 +23,8 @@ Wishes wishes(const AlterReplicaLogDirsRequest& request) {
     Wishes wanted;
     for (const auto& directory : request.dirs) {
         for (const auto& topic : directory.topics) {
-            auto& partitions = wanted[std::string(topic.name.view())];
             for (const auto partition : topic.partitions) {
-                partitions[partition] = directory.path.view();
+                wanted[std::string(topic.name.view())][partition] = directory.path.view();
             }
         }
     }
