@@ -427,15 +427,22 @@ Result<void, Fault> Recovery::drop_from(std::size_t index) {
 // segments get all of theirs at once; the active one keeps its tail in memory. The next flush
 // syncs them.
 Result<void, Fault> Recovery::write_indexes(Segment& segment) {
+    const bool is_active = &segment == found_.segments.back().get();
     const auto write = [&](std::string_view suffix, std::uint64_t kept,
                            std::span<const std::byte> tail) -> Result<void, Fault> {
+        if (tail.empty()) {
+            const auto facts = disk_.facts(segment.path(suffix));
+            if (facts && facts->bytes == kept) return {};
+            // The next flush makes it when there is something to put into it.
+            const bool is_absent = !facts && facts.error().kind == FaultKind::not_found;
+            if (is_absent && is_active && kept == 0) return {};
+        }
         const auto file = disk_.open(segment.path(suffix), OpenMode::create);
         if (!file) return Unexpected(file.error());
         if (auto done = (*file)->truncate(kept); !done) return done;
         if (tail.empty()) return {};
         return (*file)->write(kept, tail);
     };
-    const bool is_active = &segment == found_.segments.back().get();
     if (is_active && is_clean_) return {};  // What is behind the entries that count is not wrong.
     IndexTails& tails = segment.tails;
     if (!is_active) {

@@ -287,3 +287,25 @@ TEST_SUITE("storage/log") {
         CHECK(in.report.bytes_scanned < 30'000);
     }
 }
+
+TEST_CASE(
+    "a start makes no index files that would hold nothing, and cuts those that hold too much") {
+    LogFixture in;
+    in.add();
+    const auto index_bytes = [&]() -> std::optional<std::uint64_t> {
+        const auto facts = in.disk.facts(test::log_folder / "00000000000000000000.index");
+        return facts ? std::optional(facts->bytes) : std::nullopt;
+    };
+    in.kill_and_open();
+    CHECK(!index_bytes());
+    CHECK(in.bases(Offset(0)) == std::vector<std::int64_t>{0});
+    const auto file =
+        in.disk.open(test::log_folder / "00000000000000000000.index", storage::OpenMode::create);
+    REQUIRE(file);
+    const std::vector<std::byte> nonsense(16, std::byte{1});
+    REQUIRE((*file)->write(0, nonsense));
+    in.kill_and_open();
+    CHECK(index_bytes() == 0);
+    in.close_and_open();
+    CHECK(index_bytes() == 0);
+}
