@@ -154,6 +154,9 @@ void SimWorld::heal() {
         }
         replicate(true);
         while (!questions_.empty()) deliver_question(0);
+        for (auto& [id, node] : nodes) {
+            if (node.controller) act(node);  // Whoever leads no more may ask for ever.
+        }
         quiet = unrest().empty() ? quiet + 1 : 0;
     }
     tree.expect(quiet == 3, "the cluster does not come to rest: " + unrest());
