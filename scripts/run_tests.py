@@ -31,8 +31,8 @@ STEP_SECONDS_MAX = 60 * 60      # The sanitizer build is the longest; what hangs
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, \d+ skipped)?$")
 CASES = re.compile(r"\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed")
 # Suites that run no broker, or that look at where the metadata are; the others also run with Apache ZooKeeper.
-WITHOUT_ZOOKEEPER = {"checker", "kafka-directories", "librdkafka", "oracle", "records", "schema", "startup", "upgrade",
-                     "zookeeper", "zookeeper-mode"}
+WITHOUT_ZOOKEEPER = {"checker", "kafka-directories", "librdkafka", "mixed-cluster", "oracle", "records", "schema",
+                     "startup", "upgrade", "zookeeper", "zookeeper-mode"}
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",

@@ -606,6 +606,8 @@ void Log::finish_truncation(TruncationPlan plan, Truncated truncated) {
     for (const auto& segment : plan.segments_) segment->log_file().close();
     adopt(std::move(*truncated.state_));
     cleaned_to_ = std::min(cleaned_to_, end_);
+    // A term that left nothing here would be taken for one that the leader does not know, for ever.
+    if (epochs_.truncate_end(end_)) epochs_are_dirty_ = true;
 }
 
 // ---- The start of the log ----------------------------------------------------------------

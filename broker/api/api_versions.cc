@@ -24,9 +24,16 @@ bool is_software_name(std::string_view text) {
     return !text.empty() && plain(text.front()) && plain(text.back()) && std::ranges::all_of(text, inner);
 }
 
-ApiVersionsResponse all_served() {
+// What a controller asks of others: alone, a broker has none.
+bool is_for_company(std::int16_t key) {
+    return key == protocol::LeaderAndIsrApi::key || key == protocol::StopReplicaApi::key ||
+           key == protocol::UpdateMetadataApi::key;
+}
+
+ApiVersionsResponse all_served(bool has_company) {
     ApiVersionsResponse response;
     for (const ServedApi& api : served_apis()) {
+        if (!has_company && is_for_company(api.key)) continue;
         auto& each = response.api_keys.emplace_back();
         each.api_key = api.key;
         each.min_version = api.version_min;
@@ -57,7 +64,7 @@ Answer<ApiVersionsResponse> handle(RequestContext& context, ApiVersionsRequest r
         context.session.client_software_name = request.client_software_name.str();
         context.session.client_software_version = request.client_software_version.str();
     }
-    auto response = all_served();
+    auto response = all_served(context.services.cluster.has_company());
     response.throttle_time_ms = context.throttle(0);
     return response;
 }

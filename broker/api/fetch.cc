@@ -100,6 +100,7 @@ struct Reader {
     BrokerId replica;
     DiskUse disk;
     std::size_t bytes_left;
+    ReadBound bound;
     bool has_data =
         false;  // Some partition has given records: the next need not give a whole batch.
 
@@ -118,6 +119,16 @@ enum class Kind {
 
 BrokerId replica_of(const FetchRequest& request, std::int16_t version) noexcept {
     return version >= 15 ? request.replica_state.replica_id : request.replica_id;
+}
+
+ReadBound bound_of(const FetchRequest& request, BrokerId replica) noexcept {
+    if (replica >= BrokerId(0)) return ReadBound::log_end;
+    return request.isolation_level == 1 ? ReadBound::last_stable : ReadBound::high_watermark;
+}
+
+Offset end_of(const Positions& at, ReadBound bound) noexcept {
+    if (bound == ReadBound::log_end) return at.log_end;
+    return bound == ReadBound::last_stable ? at.last_stable : at.high_watermark;
 }
 
 // An error that a client of this version knows.
@@ -164,6 +175,15 @@ bool is_replica(const PartitionImage& partition, BrokerId replica, const Cluster
            std::ranges::find(partition.replicas, replica) != partition.replicas.end();
 }
 
+// What a follower asks for tells what it has.
+void note_follower(const Reader& reader, const PartitionImage& partition,
+                   const FetchPartition& wanted) {
+    using namespace std::chrono;
+    const auto now_ms = duration_cast<milliseconds>(Clock::now().time_since_epoch()).count();
+    auto isr = partition.local->fetched_by(reader.replica, wanted.fetch_offset, now_ms);
+    if (isr) reader.context.services.cluster.ask_for_isr(partition.local, std::move(*isr));
+}
+
 void look_up(Reader& reader, const FetchTopic& topic) {
     reader.last = &topic;
     reader.topic = nullptr;
@@ -193,7 +213,11 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
     }
     // A follower that is none of ours gets nothing, and moves nothing (CVE-2018-1288).
     if (reader.replica >= BrokerId(0) && !is_replica(*partition, reader.replica, reader.image)) {
-        fail(answer, ErrorCode::not_leader_or_follower, version);
+        // Who names the epoch may know an assignment that is not known here yet.
+        const bool names_epoch = wanted.current_leader_epoch >= base::LeaderEpoch(0);
+        fail(answer,
+             names_epoch ? ErrorCode::unknown_leader_epoch : ErrorCode::not_leader_or_follower,
+             version);
         return name_leader(*partition, answer, version);
     }
 
@@ -202,7 +226,7 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
     request.bytes_max =
         std::min(static_cast<std::size_t>(std::max(wanted.bytes_max, 0)), reader.bytes_left);
     request.at_least_one_batch = version >= 3 && !reader.has_data;
-    request.committed_only = reader.request.isolation_level == 1;
+    request.bound = reader.bound;
     request.current_leader_epoch = std::max(wanted.current_leader_epoch, base::LeaderEpoch(-1));
     request.last_fetched_epoch = wanted.last_fetched_epoch;
     request.disk = reader.disk;
@@ -228,10 +252,9 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
         read.data.size() > 0) {
         return fail_without_records(answer, ErrorCode::unsupported_compression_type, version);
     }
-    spots.push_back({partition->local.get(), request.committed_only
-                                                 ? read.positions.last_stable
-                                                 : read.positions.high_watermark});
-    if (request.committed_only) {
+    if (reader.replica >= BrokerId(0)) note_follower(reader, *partition, wanted);
+    spots.push_back({partition->local.get(), end_of(read.positions, reader.bound)});
+    if (reader.bound == ReadBound::last_stable) {
         auto& aborted = answer.aborted_transactions.emplace();
         for (const auto& each : read.data.aborted) aborted.push_back({each.producer, each.first});
     }
@@ -270,7 +293,8 @@ Round read_all(const RequestContext& context, const FetchRequest& request, Plan&
         const auto bytes_min = static_cast<std::size_t>(std::max(request.min_bytes, 0));
         allowed = std::min(allowed, std::max(cold_bytes_max, bytes_min));
     }
-    Reader reader{context, request, *round.image, replica, disk, allowed};
+    Reader reader{
+        context, request, *round.image, replica, disk, allowed, bound_of(request, replica)};
     if (!plan.session) round.reads.reserve(plan.size());
     round.spots.reserve(plan.size());
     PartitionAnswer answer;
@@ -488,10 +512,9 @@ struct Unpark {
     }
 
     // False when something is there already.
-    bool park(bool committed_only) {
+    bool park(ReadBound bound) {
         for (; parked < spots.size(); ++parked) {
-            if (!spots[parked].partition->park(waiter, spots[parked].bound, committed_only))
-                return false;
+            if (!spots[parked].partition->park(waiter, spots[parked].bound, bound)) return false;
         }
         return true;
     }
@@ -511,7 +534,7 @@ asio::awaitable<FetchResponse> answer_later(RequestContext context, FetchRequest
             std::max<std::int64_t>(1, request.min_bytes - static_cast<std::int64_t>(round.bytes));
         {
             Unpark waiting(std::make_shared<FetchWaiter>(bytes_wanted, wake), round.spots);
-            if (waiting.park(request.isolation_level == 1)) {
+            if (waiting.park(bound_of(request, replica_of(request, context.api_version)))) {
                 co_await alarm->async_wait(asio::as_tuple(asio::use_awaitable));
             }
         }

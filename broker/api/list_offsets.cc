@@ -36,7 +36,7 @@ void answer_with(PartitionAnswer& answer, Offset offset, std::int64_t timestamp,
 
 // Versions from 1 on: one offset.
 void look_up(const RequestContext& context, const Partition& partition, const AskedPartition& asked,
-             bool committed_only, PartitionAnswer& answer) {
+             bool committed_only, bool for_replica, PartitionAnswer& answer) {
     const auto at = partition.positions(asked.current_leader_epoch);
     if (!at) {
         answer.error_code = at.error();
@@ -44,8 +44,8 @@ void look_up(const RequestContext& context, const Partition& partition, const As
     }
     const auto version = context.api_version;
     if (asked.timestamp == latest) {
-        return answer_with(answer, committed_only ? at->last_stable : at->high_watermark, -1,
-                           at->leader_epoch);
+        const Offset end = committed_only ? at->last_stable : at->high_watermark;
+        return answer_with(answer, for_replica ? at->log_end : end, -1, at->leader_epoch);
     }
     if (asked.timestamp == earliest || (asked.timestamp == earliest_local && version >= 8)) {
         const auto epoch = partition.epoch_at(at->log_start).value_or(base::LeaderEpoch(-1));
@@ -133,7 +133,8 @@ Answer<ListOffsetsResponse> handle(RequestContext& context, ListOffsetsRequest r
             } else if (context.api_version == 0) {
                 look_up_old_style(context, **partition, asked, answer);
             } else {
-                look_up(context, **partition, asked, request.isolation_level == 1, answer);
+                look_up(context, **partition, asked, request.isolation_level == 1,
+                        request.replica_id >= BrokerId(0), answer);
             }
         }
     }

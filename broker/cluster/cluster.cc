@@ -1,8 +1,10 @@
 #include "broker/cluster/cluster.h"
 
 #include "broker/cluster/config_control.h"
+#include "broker/cluster/hand_over.h"
 #include "broker/cluster/membership.h"
 #include "broker/cluster/opening.h"
+#include "broker/cluster/replica_control.h"
 #include "broker/cluster/session_key.h"
 #include "broker/cluster/topic_control.h"
 #include "broker/cluster/topic_loader.h"
@@ -22,6 +24,15 @@ using base::Unexpected;
 using protocol::ErrorCode;
 namespace path = znodes::path;
 
+namespace {
+
+AdminOutcome not_controller() {
+    return failed(ErrorCode::not_controller,
+                  "This is not the correct controller for this cluster.");
+}
+
+}  // namespace
+
 // In the order in which they depend on one another. All but the core and its store work on the
 // controller's thread.
 struct Cluster::Parts {
@@ -33,15 +44,24 @@ struct Cluster::Parts {
           watcher({core, membership, topics, configs, controller,
                    [this](const std::set<std::string>& gone) {
                        if (topics_gone) topics_gone(gone);
-                   }}) {}
+                   }}),
+          replicas(core, {[this] { return membership.broker_epoch(); },
+                          [this](const std::set<std::string>& gone) {
+                              if (topics_gone) topics_gone(gone);
+                          },
+                          [this] {
+                              if (roles_moved) roles_moved();
+                          }}) {}
 
     ClusterCore core;
     coordinator::MetadataService* service = nullptr;  // The store's, when it is in this process.
     std::function<void(const std::set<std::string>&)> topics_gone;
+    std::function<void()> roles_moved;
     Membership membership;
     TopicControl topics;
     ConfigControl configs;
     TreeWatcher watcher;
+    ReplicaControl replicas;
 };
 
 Cluster::Cluster(Settings settings)
@@ -77,28 +97,44 @@ Result<void, std::string> Cluster::load(boost::asio::thread_pool& disk) {
     }
     if (auto done = make_paths(core); !done) return done;
     if (auto done = parts_->membership.identify(); !done) return done;
-    if (auto done = finish_deletions(core, parts_->topics); !done) return done;
+    if (auto done = parts_->membership.look_for_company(); !done) return done;
+    if (!core.has_company) {
+        if (auto done = finish_deletions(core, parts_->topics); !done) return done;
+    }
     return TopicLoader(core).load();
 }
 
 Result<void, std::string> Cluster::register_broker(std::vector<BrokerEndpoint> endpoints) {
     if (auto joined = parts_->membership.join(std::move(endpoints)); !joined) return joined;
-    const auto now = image();
-    for (const auto& topic : now->topics()) {
-        for (const auto& partition : topic->partitions) {
-            if (partition.local && partition.leader == self()) {
-                partition.local->become_leader(partition.leader_epoch);
-            }
-        }
+    if (has_company()) {
+        parts_->replicas.start();
+    } else {
+        lead_everything();
     }
     boost::asio::post(controller_, [this] { parts_->watcher.begin(); });
     logs().start_keeper();
     return {};
 }
 
+void Cluster::lead_everything() {
+    const auto now = image();
+    for (const auto& topic : now->topics()) {
+        for (const auto& partition : topic->partitions) {
+            if (partition.local && partition.leader == self())
+                partition.local->become_leader(partition.leader_epoch);
+        }
+    }
+}
+
+void Cluster::hand_over() {
+    if (!has_company()) return;
+    broker::hand_over([this] { return image(); }, parts_->membership.broker_epoch());
+}
+
 void Cluster::stop() {
     if (std::exchange(stopped_, true)) return;
     controller_.join();
+    parts_->replicas.stop();
     const auto last = image();
     for (const auto& topic : last->topics()) {
         for (const auto& partition : topic->partitions) {
@@ -127,21 +163,48 @@ coordinator::MetadataService* Cluster::metadata() noexcept {
     return parts_->service;
 }
 
+bool Cluster::has_company() const noexcept {
+    return parts_->core.has_company;
+}
+
+void Cluster::when_roles_move(std::function<void()> call) {
+    parts_->roles_moved = std::move(call);
+}
+
+protocol::LeaderAndIsrResponse Cluster::apply(const protocol::LeaderAndIsrRequest& request) {
+    return parts_->replicas.apply(request);
+}
+
+protocol::UpdateMetadataResponse Cluster::apply(const protocol::UpdateMetadataRequest& request) {
+    return parts_->replicas.apply(request);
+}
+
+protocol::StopReplicaResponse Cluster::apply(const protocol::StopReplicaRequest& request) {
+    return parts_->replicas.apply(request);
+}
+
+void Cluster::ask_for_isr(const std::shared_ptr<Partition>& partition, IsrRequest request) {
+    parts_->replicas.ask_for_isr(partition, std::move(request));
+}
+
 void Cluster::when_topics_go(std::function<void(const std::set<std::string>&)> call) {
     parts_->topics_gone = std::move(call);
 }
 
 std::vector<CreatedTopic> Cluster::create_topics(const std::vector<NewTopic>& topics,
                                                  bool validate_only) {
+    if (has_company()) return std::vector(topics.size(), CreatedTopic{.outcome = not_controller()});
     return parts_->topics.create(topics, validate_only);
 }
 
 std::vector<AdminOutcome> Cluster::delete_topics(const std::vector<std::string>& topics) {
+    if (has_company()) return std::vector(topics.size(), not_controller());
     return parts_->topics.remove(topics);
 }
 
 std::vector<AdminOutcome> Cluster::create_partitions(const std::vector<NewPartitions>& wanted,
                                                      bool validate_only) {
+    if (has_company()) return std::vector(wanted.size(), not_controller());
     return parts_->topics.add_partitions(wanted, validate_only);
 }
 
@@ -210,7 +273,8 @@ void Cluster::auto_create(const std::vector<std::string>& names) {
 }
 
 void Cluster::create_for_clients(const std::vector<NewTopic>& wanted) {
-    const auto created = create_topics(wanted, false);
+    // In company a topic is made by writing it down; the controller does the rest.
+    const auto created = parts_->topics.create(wanted, false);
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         const auto& outcome = created[i].outcome;
         if (outcome.error == ErrorCode::none) {

@@ -11,6 +11,10 @@
 //     TopicControl    topics created, extended, deleted
 //     ConfigControl   configurations stored and put in force
 //     TreeWatcher     what others write is acted on
+//     ReplicaControl  in company: what the controller says is led, followed and told to clients
+//
+// Alone, this broker is its own controller. Where other brokers are alive when it starts, one of
+// them is: then topics, elections and reassignments are that one's (has_company()).
 //
 // A change is first durable in the tree, then carried out on the logs, then published, then
 // answered. A crash in between leaves what the start finishes: a topic without logs gets
@@ -41,6 +45,15 @@ namespace coordinator {
 class MetadataService;
 }
 
+namespace protocol {
+struct LeaderAndIsrRequest;
+struct LeaderAndIsrResponse;
+struct StopReplicaRequest;
+struct StopReplicaResponse;
+struct UpdateMetadataRequest;
+struct UpdateMetadataResponse;
+}  // namespace protocol
+
 namespace broker {
 
 class MetadataStore;
@@ -57,9 +70,14 @@ public:
         Settings settings, boost::asio::thread_pool& disk);
     ~Cluster();
 
-    // Make this broker known under /brokers/ids and become controller. From now on it leads.
+    // Make this broker known under /brokers/ids and, alone, become controller and lead. In company
+    // it leads and follows from now on what the controller says.
     [[nodiscard]] base::Result<void, std::string> register_broker(
         std::vector<BrokerEndpoint> endpoints);
+
+    // In company: have the controller give to others what this broker leads, while it still
+    // serves (controlled.shutdown.*). Blocks.
+    void hand_over();
 
     // Take leave and close everything durably; nobody may use partitions any more.
     void stop();
@@ -75,9 +93,13 @@ public:
 
     boost::asio::thread_pool& controller() noexcept { return controller_; }
 
-    // Called on the controller's thread with topics that somebody deleted from the tree. Set it
-    // before register_broker().
+    // Whether another broker is the controller. From the start on.
+    bool has_company() const noexcept;
+
+    // Called on the controller's thread with topics that somebody deleted from the tree, and when
+    // another broker's word has changed what is led here. Set them before register_broker().
     void when_topics_go(std::function<void(const std::set<std::string>&)> call);
+    void when_roles_move(std::function<void()> call);
 
     // ---- Controller thread. Outcomes are in the order of the request.
 
@@ -95,10 +117,19 @@ public:
     // AlterReplicaLogDirs of one partition: as LogManager::move, and unknown_topic_or_partition.
     protocol::ErrorCode move_log(const base::TopicPartition& at, const std::string& directory);
 
+    // What the cluster's controller says. Requires has_company().
+    protocol::LeaderAndIsrResponse apply(const protocol::LeaderAndIsrRequest& request);
+    protocol::UpdateMetadataResponse apply(const protocol::UpdateMetadataRequest& request);
+    protocol::StopReplicaResponse apply(const protocol::StopReplicaRequest& request);
+
     // A block of producer ids that nobody else will get: [first, first + 1000).
     [[nodiscard]] base::Result<base::ProducerId, protocol::ErrorCode> take_producer_ids();
 
     // ---- Any thread.
+
+    // Ask the controller for the ISR that a follower's Fetch has made possible. Requires
+    // has_company().
+    void ask_for_isr(const std::shared_ptr<Partition>& partition, IsrRequest request);
 
     // Create topics with the broker's defaults in the background, as Metadata does for names
     // that clients ask for. Internal ones get their own settings. Names that are being
@@ -111,6 +142,7 @@ private:
     explicit Cluster(Settings settings);
 
     [[nodiscard]] base::Result<void, std::string> load(boost::asio::thread_pool& disk);
+    void lead_everything();
     void create_for_clients(const std::vector<NewTopic>& wanted);
 
     boost::asio::thread_pool controller_{1};

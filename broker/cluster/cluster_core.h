@@ -51,6 +51,9 @@ public:
     base::BrokerId self{-1};
     std::string cluster_id;
     std::int32_t controller_epoch = 0;
+    // The cluster has other brokers, and one of them is its controller: what is led and followed
+    // here, and what clients are told of the cluster, is what that one says. From the start on.
+    bool has_company = false;
     std::unique_ptr<LogManager> logs;
     std::unique_ptr<MetadataStore> store;
     CurrentImage current;  // Goes before the logs.

@@ -17,6 +17,13 @@ namespace {
 // Purging reads all of them, and tools that change many topics write one each.
 constexpr std::int64_t purge_every_ms = 60'000;
 
+void configure(const PartitionImage& partition, const storage::LogConfig& config,
+               std::int32_t isr_min) {
+    if (!partition.local) return;
+    partition.local->set_config(config);
+    partition.local->set_isr_min(isr_min);
+}
+
 }  // namespace
 
 std::string topic_config_path(std::string_view topic) {
@@ -92,7 +99,7 @@ void ConfigControl::apply_topic(const std::string& name, const ConfigMap& overri
         base::log_warn("config", "topic " + name + ": " + complaint);
     const auto config = changed->log_settings(*next.config);
     for (const auto& partition : changed->partitions) {
-        if (partition.local) partition.local->set_config(config);
+        configure(partition, config, changed->config->min_insync_replicas);
     }
     next.set_topic(std::move(changed));
     core_.current.publish(std::move(next));
@@ -109,7 +116,7 @@ void ConfigControl::apply_broker(const ConfigMap& cluster_default, const ConfigM
         changed->config = effective_config(next.config, topic->config->overrides());
         const auto config = changed->log_settings(*next.config);
         for (const auto& partition : changed->partitions) {
-            if (partition.local) partition.local->set_config(config);
+            configure(partition, config, changed->config->min_insync_replicas);
         }
         next.set_topic(std::move(changed));
     }

@@ -1,8 +1,10 @@
 #include "broker/cluster/membership.h"
 
+#include "broker/client/connection.h"
 #include "broker/cluster/opening.h"
 #include "broker/cluster/session_key.h"
 #include "protocol/base/log.h"
+#include "protocol/schema/api/alter_partition.h"
 #include "storage/names.h"
 
 #include <algorithm>
@@ -118,40 +120,69 @@ bool Membership::is_foreign(const std::optional<NodeView>& node) const {
     return node && node->stat.ephemeral_owner.value() != 0 && !is_ours(node);
 }
 
+Result<void, std::string> Membership::look_for_company() {
+    const auto ids = core_.store->children(std::string(path::broker_ids));
+    if (!ids) return unreadable();
+    const auto held = core_.store->get(std::string(path::controller));
+    if (!held) return unreadable();
+    const auto controller =
+        *held && (*held)->data ? znodes::parse_controller(*(*held)->data) : std::nullopt;
+    for (const auto& name : *ids) {
+        const std::string where = std::string(path::broker_ids) + "/" + name;
+        if (where == path::broker(core_.self)) continue;
+        const auto node = core_.store->get(where);
+        if (!node) return unreadable();
+        const auto broker = is_foreign(*node) && (*node)->data
+                                ? znodes::parse_broker(*(*node)->data)
+                                : std::nullopt;
+        if (!broker) continue;
+        core_.has_company = true;
+        if (!controller) {
+            return Unexpected("broker " + name + " at " + address_of(**node) +
+                              " is alive in this cluster, and nobody is its controller; start this "
+                              "broker when one is, or give it metadata of its own");
+        }
+        if (std::to_string(controller->broker.value()) != name) continue;
+        if (auto speaks = ask_controller(name, *broker); !speaks) return speaks;
+    }
+    return {};
+}
+
+// A Milena that is alone leads nobody else: whoever joined it would wait for ever. One that cannot
+// be reached may be about to go, and another takes its place.
+Result<void, std::string> Membership::ask_controller(
+    const std::string& name, const znodes::BrokerRegistration& broker) const {
+    const auto& listener = core_.settings.config->inter_broker_listener();
+    const auto endpoint =
+        std::ranges::find(broker.endpoints, listener, &znodes::Endpoint::listener);
+    if (endpoint == broker.endpoints.end()) {
+        return Unexpected("the cluster's controller, broker " + name + ", has no listener " +
+                          listener +
+                          "; set inter.broker.listener.name as the other brokers have it");
+    }
+    const Address address{endpoint->host, static_cast<std::uint16_t>(endpoint->port)};
+    const auto asked = Connection::open(address, std::to_string(core_.self.value()),
+                                        after(std::chrono::seconds(5)));
+    if (!asked || asked->versions().contains(protocol::AlterPartitionApi::key)) return {};
+    return Unexpected("broker " + name + " at " + to_string(address) +
+                      " is alive in this cluster and its controller, and it takes no other "
+                      "brokers; give this broker metadata of its own");
+}
+
 Result<void, std::string> Membership::join(std::vector<BrokerEndpoint> endpoints) {
     const auto config = core_.image()->config;
     registration_.rack = config->broker_rack;
     for (const auto& each : endpoints) {
         registration_.endpoints.push_back({each.listener, each.host, each.port, "PLAINTEXT"});
     }
-    if (auto alone = refuse_company(); !alone) return alone;
     const auto seen = wait_for_id();
     if (!seen) return Unexpected(seen.error());
     if (auto entered = enter(*seen, true); !entered) return entered;
     ClusterImage next = *core_.image();
-    next.controller = core_.self;
+    next.controller = core_.has_company ? BrokerId(-1) : core_.self;  // It will say who it is.
     next.brokers = {BrokerImage{core_.self, registration_.rack, std::move(endpoints)}};
     core_.current.publish(std::move(next));
     joined_ = true;
-    return {};
-}
-
-// Replicas are not copied between brokers here, so whoever joined another broker would take its
-// controllership and serve what it has not.
-Result<void, std::string> Membership::refuse_company() {
-    const auto ids = core_.store->children(std::string(path::broker_ids));
-    if (!ids) return unreadable();
-    for (const auto& name : *ids) {
-        const std::string where = std::string(path::broker_ids) + "/" + name;
-        if (where == path::broker(core_.self)) continue;
-        const auto node = core_.store->get(where);
-        if (!node) return unreadable();
-        if (!is_foreign(*node) || !(*node)->data || !znodes::parse_broker(*(*node)->data)) continue;
-        return Unexpected(
-            "broker " + name + " at " + address_of(**node) +
-            " is alive in this cluster, and clusters of "
-            "several brokers are not supported; give this broker metadata of its own");
-    }
     return {};
 }
 
@@ -181,7 +212,7 @@ Result<Membership::Seen, std::string> Membership::wait_for_id() {
 
 void Membership::look_at(const std::string& broker) {
     const std::string where = std::string(path::broker_ids) + "/" + broker;
-    if (where == path::broker(core_.self)) return;
+    if (core_.has_company || where == path::broker(core_.self)) return;
     const auto node = core_.store->get(where);
     if (!node || !*node) return;
     base::log_warn(
@@ -215,7 +246,7 @@ Result<void, std::string> Membership::enter(const Seen& seen, bool renew) {
         registered = replace(path::broker(core_.self), seen.broker, znodes::write(registration_));
     }
     std::int32_t epoch = core_.controller_epoch;
-    if (renew || !is_ours(seen.controller)) {
+    if (!core_.has_company && (renew || !is_ours(seen.controller))) {
         replace(std::string(path::controller), seen.controller,
                 znodes::write(znodes::Controller{core_.self, core_.settings.wall_ms()}));
         const auto last = seen.epoch && seen.epoch->data
@@ -247,7 +278,8 @@ Result<void, std::string> Membership::keep_session() {
 void Membership::mend() {
     if (!joined_) return;
     const auto seen = look();
-    if (!seen || (is_ours(seen->broker) && is_ours(seen->controller))) return;
+    if (!seen) return;
+    if (is_ours(seen->broker) && (core_.has_company || is_ours(seen->controller))) return;
     if (!core_.tree_is_ours()) return;
     if (is_foreign(seen->broker)) {
         base::log_warn("metadata", "the broker at " + address_of(*seen->broker) +
@@ -255,7 +287,7 @@ void Membership::mend() {
                                        std::to_string(core_.self.value()));
         return;
     }
-    if (is_foreign(seen->controller)) {
+    if (!core_.has_company && is_foreign(seen->controller)) {
         base::log_warn("metadata", "another session holds " + std::string(path::controller) +
                                        "; it is taken back when that one ends");
         return;

@@ -1,7 +1,9 @@
 // Membership: who this broker and its cluster are, and how both are known in the tree.
 //
 //     identify    /cluster/id, the broker's id, meta.properties
-//     join        one transaction: /brokers/ids/N replaced, /controller taken, its epoch raised
+//     look_for_company    whether other brokers are alive, and one of them is the controller
+//     join        one transaction: /brokers/ids/N replaced, /controller taken, its epoch raised;
+//                 in company the first of them only
 //     mend        the same for what has been lost of it since
 //
 // The broker comes back to its session at a restart, so what it finds under its id is its own.
@@ -14,6 +16,7 @@
 #include "broker/cluster/cluster_core.h"
 #include "broker/cluster/znodes.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 
@@ -25,6 +28,8 @@ public:
 
     // Errors are one line for people.
     [[nodiscard]] base::Result<void, std::string> identify();
+    // Sets ClusterCore::has_company. Refused where the controller is one that takes no others.
+    [[nodiscard]] base::Result<void, std::string> look_for_company();
     [[nodiscard]] base::Result<void, std::string> join(std::vector<BrokerEndpoint> endpoints);
 
     // Keep the key of the store's session beside meta.properties, to come back to it.
@@ -40,7 +45,7 @@ public:
     // A broker's registration has gone, or may have: join() may wait for that.
     void look_again();
 
-    // The zxid that made the registration.
+    // The zxid that made the registration. Any thread.
     std::int64_t broker_epoch() const noexcept { return broker_epoch_; }
 
 private:
@@ -58,14 +63,15 @@ private:
     [[nodiscard]] base::Result<Seen, std::string> look();
     bool is_ours(const std::optional<coordinator::NodeView>& node) const;
     bool is_foreign(const std::optional<coordinator::NodeView>& node) const;
-    [[nodiscard]] base::Result<void, std::string> refuse_company();
+    [[nodiscard]] base::Result<void, std::string> ask_controller(
+        const std::string& name, const znodes::BrokerRegistration& broker) const;
     [[nodiscard]] base::Result<Seen, std::string> wait_for_id();
     [[nodiscard]] base::Result<void, std::string> enter(const Seen& seen, bool renew);
 
     ClusterCore& core_;
     znodes::BrokerRegistration registration_;
     bool joined_ = false;
-    std::int64_t broker_epoch_ = -1;
+    std::atomic<std::int64_t> broker_epoch_ = -1;
 
     std::mutex mutex_;
     std::condition_variable wake_;

@@ -105,6 +105,7 @@ std::vector<CreatedTopic> TopicControl::create(const std::vector<NewTopic>& topi
         for (const auto& each : drafts) created[each.place].outcome = *refused;
         return created;
     }
+    if (core_.has_company) return created;
     ClusterImage next = *core_.image();
     for (auto& each : drafts) {
         open_logs(*each.topic, 0);
@@ -170,7 +171,8 @@ std::optional<AdminOutcome> TopicControl::store(std::vector<Draft>& drafts) {
         }
         nodes.push_back(ops.size());
         ops.push_back(persistent(path::topic(topic.name), assignment_text(topic)));
-        for (std::size_t at = 0; at < topic.partitions.size(); ++at) {
+        // In company the controller chooses the leaders.
+        for (std::size_t at = 0; !core_.has_company && at < topic.partitions.size(); ++at) {
             ops.push_back(core_.state_op(topic.name, index_of(at), topic.partitions[at], false));
         }
     }

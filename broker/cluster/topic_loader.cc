@@ -22,6 +22,12 @@ Result<void, std::string> TopicLoader::load() {
     if (!read_topics(image) || !read_states())
         return Unexpected<std::string>("the metadata cannot be read");
     for (const auto& complaint : complaints_) base::log_warn("config", complaint);
+    if (!core_.has_company && core_.store->is_shared() && are_shared()) {
+        core_.has_company = true;
+        base::log_warn("metadata",
+                       "other brokers may have records that this one has not, and none of them is "
+                       "alive; nothing is served until one is, and is controller");
+    }
     const auto held =
         std::ranges::count_if(topics_, [](const auto& each) { return each.second.topic->is_held; });
     if (held > 0) {
@@ -112,6 +118,20 @@ Result<void, ZkError> TopicLoader::read_states() {
     return {};
 }
 
+// Whether anything of this broker's is in sync at others as well: those may have more of it.
+bool TopicLoader::are_shared() const {
+    return std::ranges::any_of(topics_, [&](const auto& each) {
+        const Stored& stored = each.second;
+        return std::ranges::any_of(stored.states, [&](const auto& state) {
+            const auto replicas = stored.assignment.partitions.find(state.first);
+            const auto& isr = state.second.isr;
+            return replicas != stored.assignment.partitions.end() &&
+                   std::ranges::find(replicas->second, core_.self) != replicas->second.end() &&
+                   std::ranges::any_of(isr, [&](base::BrokerId id) { return id != core_.self; });
+        });
+    });
+}
+
 Result<void, std::string> TopicLoader::open_logs(const ClusterImage& image) {
     const auto topic_of = [&](const base::TopicPartition& at)
         -> std::optional<std::pair<base::Uuid, storage::LogConfig>> {
@@ -152,6 +172,11 @@ PartitionImage TopicLoader::partition(const Stored& stored, const base::TopicPar
     const bool is_known = state != stored.states.end();
     made.leader_epoch = is_known ? state->second.leader_epoch : LeaderEpoch(0);
     made.isr = is_known ? state->second.isr : replicas;
+    if (core_.has_company) {
+        made.leader_epoch = LeaderEpoch(-1);  // Until the controller says who leads.
+        if (const auto found = logs_.find(at); found != logs_.end()) made.local = found->second;
+        return made;
+    }
     if (std::ranges::find(replicas, core_.self) == replicas.end()) return made;
     if (const auto found = logs_.find(at); found != logs_.end()) {
         made.local = found->second;

@@ -36,6 +36,7 @@ private:
 
     [[nodiscard]] base::Result<void, coordinator::ZkError> read_topics(ClusterImage& image);
     [[nodiscard]] base::Result<void, coordinator::ZkError> read_states();
+    bool are_shared() const;
     [[nodiscard]] base::Result<void, std::string> open_logs(const ClusterImage& image);
     PartitionImage partition(const Stored& stored, const base::TopicPartition& at,
                              const std::vector<base::BrokerId>& replicas,

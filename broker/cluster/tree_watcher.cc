@@ -95,6 +95,7 @@ void TreeWatcher::act() {
         if (const auto kept = parts_.membership.keep_session(); !kept)
             base::log_warn("metadata", kept.error());
     }
+    if (parts_.core.has_company) return act_in_company(pending);
     if (pending.everything) add_everything(pending);
     if (pending.membership || !pending.brokers.empty()) parts_.membership.mend();
     for (const auto& broker : pending.brokers) parts_.membership.look_at(broker);
@@ -104,6 +105,18 @@ void TreeWatcher::act() {
     if (pending.elections) elect_preferred();
     if (pending.reassignments) reassign();
     if (pending.notes) clear_notes();
+}
+
+// Topics, elections and reassignments are the controller's; configurations are every broker's own.
+void TreeWatcher::act_in_company(const Pending& pending) {
+    if (pending.everything || pending.membership || !pending.brokers.empty())
+        parts_.membership.mend();
+    if (pending.everything) {
+        for (const auto& topic : parts_.core.image()->topics())
+            parts_.configs.read_topic(topic->name);
+        parts_.configs.read_broker();
+    }
+    for (const auto& change : pending.config_changes) parts_.configs.notified(change);
 }
 
 void TreeWatcher::add_everything(Pending& pending) {

@@ -75,6 +75,7 @@ private:
 
     void note(const StoreEvent& event);
     void act();
+    void act_in_company(const Pending& pending);
     void add_everything(Pending& pending);
     void check_topics(const Pending& pending);
     void check_topic(const std::string& name, const std::optional<coordinator::NodeView>& node);

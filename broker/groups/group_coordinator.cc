@@ -115,13 +115,15 @@ asio::awaitable<void> GroupAnswer::parked() {
 }
 
 struct GroupCoordinator::Shard {
-    Shard(GroupCoordinator& owner, std::shared_ptr<Partition> led)
+    Shard(GroupCoordinator& owner, std::shared_ptr<Partition> led, base::LeaderEpoch of_term)
         : partition(std::move(led)),
+          term(of_term),
           groups([this, &owner](const Write& write) { return owner.append(*this, write); },
                  group_settings(*owner.cluster_.config()), owner.census_),
           alarm(owner.thread_.get_executor()) {}
 
     const std::shared_ptr<Partition> partition;  // Null: nowhere.
+    const base::LeaderEpoch term;                // In which this broker leads it.
     Groups groups;
     asio::steady_timer alarm;                  // The coordinator's thread.
     std::atomic<std::int64_t> armed_ms = never_ms;  // For when it is, on the steady clock.
@@ -137,7 +139,7 @@ GroupCoordinator::GroupCoordinator(Cluster& cluster, asio::thread_pool& disk, Se
       disk_(disk),
       settings_(std::move(settings)),
       expiry_(thread_.get_executor()),
-      nowhere_(std::make_shared<Shard>(*this, nullptr)) {
+      nowhere_(std::make_shared<Shard>(*this, nullptr, base::LeaderEpoch(-1))) {
     // Nobody waits in it, so there is nobody to answer.
     (void)nowhere_->groups.happen([&](GroupShard& groups) { return groups.unload(now()); }, now());
 }
@@ -176,7 +178,7 @@ GroupCoordinator::ShardPointer GroupCoordinator::shard_of(std::string_view group
     const auto index = coordinator::partition_of(group_id, static_cast<std::int32_t>(topic->partitions.size()));
     const PartitionImage* partition = topic->find(index);
     if (!partition || partition->leader != image->self || !partition->local) return nowhere_;
-    return open(static_cast<std::size_t>(index.value()), partition->local);
+    return open(static_cast<std::size_t>(index.value()), *partition);
 }
 
 std::vector<GroupCoordinator::ShardPointer> GroupCoordinator::all_led() {
@@ -187,29 +189,55 @@ std::vector<GroupCoordinator::ShardPointer> GroupCoordinator::all_led() {
     for (std::size_t index = 0; index < topic->partitions.size(); ++index) {
         const auto& partition = topic->partitions[index];
         if (partition.leader != image->self || !partition.local) continue;
-        led.push_back(open(index, partition.local));
+        led.push_back(open(index, partition));
     }
     return led;
 }
 
+// What is led no more is closed, so that whoever waits there is told to go elsewhere; what is led
+// now is loaded.
+void GroupCoordinator::look_again() {
+    const auto led = all_led();
+    std::vector<ShardPointer> left;
+    {
+        const std::lock_guard lock(mutex_);
+        for (auto& shard : shards_) {
+            if (shard && std::ranges::find(led, shard) == led.end())
+                left.push_back(std::exchange(shard, nullptr));
+        }
+    }
+    for (const auto& shard : left) close(shard);
+}
+
 GroupCoordinator::ShardPointer GroupCoordinator::open(std::size_t index,
-                                                      const std::shared_ptr<Partition>& partition) {
+                                                      const PartitionImage& led) {
+    const auto& partition = led.local;
+    const auto is_it = [&](const ShardPointer& shard) {
+        return shard && shard->partition == partition && shard->term == led.leader_epoch;
+    };
+    {
+        const std::lock_guard lock(mutex_);
+        if (stopped_) return nowhere_;
+        if (shards_.size() <= index) shards_.resize(index + 1);
+        if (is_it(shards_[index])) return shards_[index];
+    }
+    const auto positions = partition->positions();
+    // The cluster says that it is led here, and it is about to be.
+    if (!positions && positions.error() == ErrorCode::not_leader_or_follower) return nowhere_;
     ShardPointer shard;
     ShardPointer old;
     {
         const std::lock_guard lock(mutex_);
         if (stopped_) return nowhere_;
-        if (shards_.size() <= index) shards_.resize(index + 1);
         auto& place = shards_[index];
-        if (place && place->partition == partition) return place;
+        if (is_it(place)) return place;
         old = std::move(place);
-        shard = std::make_shared<Shard>(*this, partition);
+        shard = std::make_shared<Shard>(*this, partition, led.leader_epoch);
         shard->self = shard;
         place = shard;
     }
     if (old) close(old);
     // A partition that was just made has nothing to load, so nobody needs to be put off.
-    const auto positions = partition->positions();
     if (positions && positions->log_start == positions->log_end) {
         deliver(happen(shard, [&](GroupShard& groups) { return groups.finish_loading(now()); }));
     } else {
@@ -299,9 +327,10 @@ void replay_batch(GroupShard& groups, const records::Batch& batch, records::Infl
 // False when the log cannot be read. Blocks.
 bool GroupCoordinator::replay(Shard& shard) {
     const auto positions = shard.partition->positions();
-    // What is not committed yet may still be cut off again.
-    if (!positions || positions->high_watermark < positions->log_end) return false;
+    if (!positions) return false;
     ReadRequest request;
+    // What a leader has will be committed, if it goes on leading; if not, its groups go as well.
+    request.bound = ReadBound::log_end;
     request.from = positions->log_start;
     request.bytes_max = static_cast<std::size_t>(cluster_.config()->offsets_load_buffer_size);
     request.at_least_one_batch = true;

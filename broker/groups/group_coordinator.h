@@ -5,7 +5,7 @@
 //        | ready: answer        | replies to others        v done
 //        | parked: wait <--- deliver <------------- finished (coordinator's thread)
 //
-// A partition that this broker leads is loaded in the background when it is first seen:
+// A partition that this broker leads is loaded in the background when it is first seen in a term:
 // all of them at the start, those of a topic that was just made when somebody asks. Until
 // then its groups answer COORDINATOR_LOAD_IN_PROGRESS.
 //
@@ -84,6 +84,9 @@ public:
     // Load what this broker leads, and begin to watch the time. Requires a registered broker.
     void start();
 
+    // After what this broker leads has changed. Any thread.
+    void look_again();
+
     // Answer everybody who waits with NOT_COORDINATOR, and everybody who comes. Nothing of
     // it uses the cluster's partitions any more when it returns.
     void stop();
@@ -128,7 +131,7 @@ private:
 
     coordinator::Now now() const { return {settings_.monotonic_ms(), settings_.wall_ms()}; }
     ShardPointer shard_of(std::string_view group_id);
-    ShardPointer open(std::size_t index, const std::shared_ptr<Partition>& partition);
+    ShardPointer open(std::size_t index, const PartitionImage& led);
     std::vector<ShardPointer> all_led();
     void load(const ShardPointer& shard);
     bool replay(Shard& shard);

@@ -131,7 +131,8 @@ bool LogManager::has_partitions() const noexcept {
 
 std::shared_ptr<Partition> LogManager::adopt(Held& held, const base::TopicPartition& at,
                                              const base::Uuid& topic_id,
-                                             std::unique_ptr<storage::Log> log) {
+                                             std::unique_ptr<storage::Log> log,
+                                             std::optional<base::Offset> high_watermark) {
     const std::lock_guard lock(mutex_);
     const auto number = next_log_++;
     Partition::Hooks hooks;
@@ -156,7 +157,7 @@ std::shared_ptr<Partition> LogManager::adopt(Held& held, const base::TopicPartit
         held.flusher.dirtied(number, unflushed, settings_.monotonic_ms(), log->config().flush_ms);
     }
     auto partition = std::make_shared<Partition>(at, topic_id, std::move(log), disk_, held.pace,
-                                                 std::move(hooks));
+                                                 std::move(hooks), high_watermark);
     held.partitions.emplace(number, partition);
     return partition;
 }
@@ -208,7 +209,7 @@ Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const Topi
                              storage::uuid_text(id);
                 base::log_error("storage", made.fault);
             } else {
-                made.partition = adopt(*held, each.at, id, std::move(each.log));
+                made.partition = adopt(*held, each.at, id, std::move(each.log), each.high_watermark);
                 if (!each.topic_id && id != base::Uuid{}) name_topic(*held, each.at, id);
             }
             all.push_back(std::move(made));
@@ -238,7 +239,7 @@ Result<std::shared_ptr<Partition>, std::string> LogManager::create(
         return Unexpected(log.error().detail);
     }
     chosen->was_read = true;
-    return adopt(*chosen, at, topic_id, std::move(*log));
+    return adopt(*chosen, at, topic_id, std::move(*log), std::nullopt);
 }
 
 // The one that AlterReplicaLogDirs named, or the one with the fewest partitions.

@@ -154,7 +154,8 @@ private:
     using Moves = std::map<base::TopicPartition, std::shared_ptr<LogMove>>;
 
     std::shared_ptr<Partition> adopt(Held& held, const base::TopicPartition& at,
-                                     const base::Uuid& topic_id, std::unique_ptr<storage::Log> log);
+                                     const base::Uuid& topic_id, std::unique_ptr<storage::Log> log,
+                                     std::optional<base::Offset> high_watermark);
     void name_topic(Held& held, const base::TopicPartition& at, const base::Uuid& id);
     Held* home_of(storage::Flusher::LogId number);
     Held* home_of(const Partition& partition);

@@ -7,6 +7,8 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <utility>
 
 namespace broker {
 
@@ -17,35 +19,17 @@ using base::Result;
 using base::Unexpected;
 using protocol::ErrorCode;
 using storage::FaultKind;
-using storage::RefusalKind;
 
 namespace {
+
+std::int64_t steady_ms() {
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
 
 constexpr std::uint64_t dirty_step = std::uint64_t{64} << 20;
 
 constexpr Positions hidden{Offset(-1), Offset(-1), Offset(-1), Offset(-1), LeaderEpoch(-1)};
-
-ErrorCode code_of(RefusalKind kind) noexcept {
-    switch (kind) {
-        case RefusalKind::out_of_order_sequence:
-            return ErrorCode::out_of_order_sequence_number;
-        case RefusalKind::stale_producer_epoch:
-            return ErrorCode::invalid_producer_epoch;
-        case RefusalKind::invalid_transaction:
-            return ErrorCode::invalid_txn_state;
-        case RefusalKind::coordinator_fenced:
-            return ErrorCode::transaction_coordinator_fenced;
-        case RefusalKind::invalid_batch:
-            return ErrorCode::invalid_record;
-        case RefusalKind::too_large:
-            return ErrorCode::record_list_too_large;
-        case RefusalKind::not_behind_the_log:
-            return ErrorCode::offset_out_of_range;
-        case RefusalKind::unavailable:
-            return ErrorCode::kafka_storage_error;
-    }
-    return ErrorCode::unknown_server_error;
-}
 
 ErrorCode code_of(const storage::Fault& fault) noexcept {
     switch (fault.kind) {
@@ -64,41 +48,15 @@ ErrorCode code_of(const storage::Fault& fault) noexcept {
 
 Partition::Partition(base::TopicPartition id, base::Uuid topic_id,
                      std::unique_ptr<storage::Log> log, asio::thread_pool& disk, WritePace& pace,
-                     Hooks hooks)
+                     Hooks hooks, std::optional<Offset> high_watermark)
     : id_(std::move(id)),
       topic_id_(topic_id),
       disk_(disk),
       pace_(&pace),
       hooks_(std::move(hooks)),
       log_(std::move(log)),
-      high_watermark_(log_->log_start_offset()),
+      high_watermark_(std::max(log_->log_start_offset(), high_watermark.value_or(Offset(0)))),
       synced_(log_->recovery_point()) {}
-
-void Partition::become_leader(LeaderEpoch epoch) {
-    std::vector<std::shared_ptr<FetchWaiter>> woken;
-    {
-        const std::lock_guard lock(mutex_);
-        if (state_ == State::offline) return;
-        state_ = State::leader;
-        leader_epoch_ = epoch;
-        log_->assign_epoch(epoch);
-        woken = move_high_watermark();
-    }
-    for (const auto& waiter : woken) waiter->wake();
-}
-
-void Partition::resign() {
-    std::vector<Told> told;
-    std::vector<std::shared_ptr<FetchWaiter>> woken;
-    {
-        const std::lock_guard lock(mutex_);
-        if (state_ == State::leader) state_ = State::none;
-        told = take_failed(Offset(0), ErrorCode::not_leader_or_follower);
-        woken.swap(fetches_);
-    }
-    for (auto& each : told) each.done(each.error);
-    for (const auto& waiter : woken) waiter->wake();
-}
 
 // Why a client is refused, whatever it wants. Requires mutex_.
 std::optional<ErrorCode> Partition::refuses(LeaderEpoch current) const noexcept {
@@ -121,6 +79,8 @@ Result<Appended, AppendError> Partition::append(const storage::AppendRequest& re
     {
         const std::lock_guard lock(mutex_);
         if (const auto no = refuses(LeaderEpoch(-1))) return Unexpected(AppendError{*no, {}});
+        if (acks == Acks::all && isr_.size() < isr_min())
+            return Unexpected(AppendError{ErrorCode::not_enough_replicas, {}});
         auto ours = request;
         ours.leader_epoch = leader_epoch_;
         auto reserved = log_->reserve(ours);
@@ -162,6 +122,7 @@ void Partition::write_queued(std::int64_t now_ms) {
 
         std::vector<Told> told;
         std::vector<std::shared_ptr<FetchWaiter>> woken;
+        std::vector<std::shared_ptr<FetchWaiter>> replicas;
         std::uint64_t dirty_bytes = 0;
         std::int64_t flush_ms = 0;
         {
@@ -174,6 +135,7 @@ void Partition::write_queued(std::int64_t now_ms) {
                     flush_ms = log_->config().flush_ms;
                 }
                 woken = move_high_watermark();
+                replicas = replica_fetches_;
                 told = take_satisfied();
                 if (awaits_sync() && !is_syncing_) start_sync();
             } else {
@@ -181,9 +143,11 @@ void Partition::write_queued(std::int64_t now_ms) {
                 told = take_failed(log_->end_offset() + 1, ErrorCode::kafka_storage_error);
             }
             tell_holder();
+            step_ended();
         }
         for (auto& each : told) each.done(each.error);
         for (const auto& waiter : woken) waiter->arrived(bytes);
+        for (const auto& waiter : replicas) waiter->arrived(bytes);
         if (dirty_bytes > 0) hooks_.dirtied(dirty_bytes, flush_ms);
         if (!written) {
             fail_disk(written.error());
@@ -196,13 +160,17 @@ void Partition::tell_holder() noexcept {
     if (held_ != nullptr) held_->notify_all();
 }
 
-// One broker holds every replica there is: what it has, all have. Gives who waits for the
-// move. Requires mutex_.
+// What is committed, is: this only goes forward. Gives who waits for the move. Requires mutex_, and
+// to be leader.
 std::vector<std::shared_ptr<FetchWaiter>> Partition::move_high_watermark() {
-    const Offset end = log_->end_offset();
-    if (end == high_watermark_) return {};
-    high_watermark_ = end;
-    log_->high_watermark_moved(end);
+    Offset to = log_->end_offset();
+    if (state_ != State::leader) return {};
+    if (!isr_.is_alone()) {
+        to = isr_.high_watermark(to, isr_min(), steady_ms()).value_or(high_watermark_);
+    }
+    if (to <= high_watermark_) return {};
+    high_watermark_ = to;
+    log_->high_watermark_moved(to);
     return fetches_;
 }
 
@@ -218,7 +186,9 @@ std::vector<Partition::Told> Partition::take_satisfied() {
             ++each;
             continue;
         }
-        told.push_back({std::move(each->second.done), ErrorCode::none});
+        const bool too_few = waits.acks == Acks::all && isr_.size() < isr_min();
+        told.push_back({std::move(each->second.done),
+                        too_few ? ErrorCode::not_enough_replicas_after_append : ErrorCode::none});
         each = waiting_.erase(each);
     }
     return told;
@@ -290,6 +260,7 @@ void Partition::flush(storage::FlushKind kind) {
         const std::lock_guard lock(mutex_);
         log_->finish_flush(std::move(*plan), flushed.has_value());
         tell_holder();
+        step_ended();
         if (flushed) synced_ = std::max(synced_, end);
         dirty_told_ = 0;
         told = take_satisfied();
@@ -314,20 +285,6 @@ void Partition::fail_disk(const storage::Fault& fault) {
     }
     base::log_error("storage", fault.detail);
     if (fault.kind != FaultKind::no_space && fault.kind != FaultKind::busy) go_offline();
-}
-
-void Partition::go_offline() {
-    std::vector<Told> told;
-    std::vector<std::shared_ptr<FetchWaiter>> woken;
-    {
-        const std::lock_guard lock(mutex_);
-        if (state_ == State::offline) return;
-        state_ = State::offline;
-        told = take_failed(Offset(0), ErrorCode::kafka_storage_error);
-        woken.swap(fetches_);
-    }
-    for (auto& each : told) each.done(each.error);
-    for (const auto& waiter : woken) waiter->wake();
 }
 
 // Compaction changes the names of files under a reader: then the plan is made again.
@@ -364,10 +321,10 @@ PartitionRead Partition::read_once(const ReadRequest& request, bool& again) cons
             }
         }
         storage::ReadLimits limits;
-        limits.bound = request.committed_only ? at.last_stable : at.high_watermark;
+        limits.bound = bound_of(request.bound);
         limits.bytes_max = request.bytes_max;
         limits.at_least_one_batch = request.at_least_one_batch;
-        limits.with_aborted = request.committed_only;
+        limits.with_aborted = request.bound == ReadBound::last_stable;
         limits.load = request.disk == DiskUse::load;
         auto located = log_->locate(request.from, limits);
         if (!located) {
@@ -396,22 +353,35 @@ PartitionRead Partition::read_once(const ReadRequest& request, bool& again) cons
     return answer;
 }
 
-bool Partition::park(const std::shared_ptr<FetchWaiter>& waiter, Offset seen, bool committed_only) {
+// Requires mutex_.
+Offset Partition::bound_of(ReadBound bound) const noexcept {
+    switch (bound) {
+        case ReadBound::high_watermark:
+            return high_watermark_;
+        case ReadBound::last_stable:
+            return log_->last_stable_offset(high_watermark_);
+        case ReadBound::log_end:
+            break;
+    }
+    return log_->end_offset();
+}
+
+bool Partition::park(const std::shared_ptr<FetchWaiter>& waiter, Offset seen, ReadBound bound) {
     const std::lock_guard lock(mutex_);
-    if (state_ != State::leader) return false;
-    const Offset bound =
-        committed_only ? log_->last_stable_offset(high_watermark_) : high_watermark_;
-    if (bound != seen) return false;
-    fetches_.push_back(waiter);
+    if (state_ != State::leader || bound_of(bound) != seen) return false;
+    (bound == ReadBound::log_end ? replica_fetches_ : fetches_).push_back(waiter);
     return true;
 }
 
 void Partition::unpark(const std::shared_ptr<FetchWaiter>& waiter) {
     const std::lock_guard lock(mutex_);
-    const auto found = std::ranges::find(fetches_, waiter);
-    if (found == fetches_.end()) return;
-    *found = std::move(fetches_.back());
-    fetches_.pop_back();
+    for (auto* fetches : {&fetches_, &replica_fetches_}) {
+        const auto found = std::ranges::find(*fetches, waiter);
+        if (found == fetches->end()) continue;
+        *found = std::move(fetches->back());
+        fetches->pop_back();
+        return;
+    }
 }
 
 Result<Positions, ErrorCode> Partition::positions(LeaderEpoch current_leader_epoch) const {
@@ -428,7 +398,7 @@ Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_tim
     {
         const std::lock_guard lock(mutex_);
         if (const auto no = refuses(current_leader_epoch)) return Unexpected(*no);
-        bound = committed_only ? log_->last_stable_offset(high_watermark_) : high_watermark_;
+        bound = bound_of(committed_only ? ReadBound::last_stable : ReadBound::high_watermark);
         plan = log_->time_plan();
     }
     if (!plan) return Unexpected(code_of(plan.error()));
@@ -446,7 +416,7 @@ Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_lar
     {
         const std::lock_guard lock(mutex_);
         if (const auto no = refuses(current_leader_epoch)) return Unexpected(*no);
-        bound = committed_only ? log_->last_stable_offset(high_watermark_) : high_watermark_;
+        bound = bound_of(committed_only ? ReadBound::last_stable : ReadBound::high_watermark);
         plan = log_->time_plan();
     }
     if (!plan) return Unexpected(code_of(plan.error()));
@@ -528,7 +498,7 @@ Partition::CheckpointPositions Partition::checkpoint_positions() const {
 Result<void, storage::Fault> Partition::retire(storage::LogDirectory& directory,
                                                const base::Uuid& unique) {
     // A compaction works with names in the directory.
-    stops_cleaning_.store(true, std::memory_order_release);
+    ++stops_cleaning_;
     const std::lock_guard idle(cleaning_);
     // Nobody uses it any more; the log moves with its directory.
     const std::lock_guard lock(mutex_);
@@ -539,7 +509,8 @@ storage::Dropped Partition::apply_retention(std::int64_t now_ms) {
     std::optional<storage::RetentionPlan> plan;
     {
         const std::lock_guard lock(mutex_);
-        if (state_ != State::leader || held_ != nullptr) return {};
+        const bool has_role = state_ == State::leader || state_ == State::follower;
+        if (!has_role || held_ != nullptr) return {};
         is_retaining_ = true;
         plan = log_->retention_plan(high_watermark_);
     }
@@ -576,6 +547,7 @@ storage::Dropped Partition::drop_old_segments(const storage::RetentionPlan& plan
                 told = take_failed(log_->end_offset() + 1, ErrorCode::kafka_storage_error);
             }
             tell_holder();
+            step_ended();
         }
         for (auto& each : told) each.done(each.error);
         if (!rolled) {
@@ -586,6 +558,7 @@ storage::Dropped Partition::drop_old_segments(const storage::RetentionPlan& plan
     storage::Dropped dropped;
     {
         const std::lock_guard lock(mutex_);
+        if (is_truncating_) return {};  // What was judged is not what there will be.
         dropped = log_->drop_segments(verdict->keep_from);
     }
     write_queued(now_ms);  // What was queued while the roll was out.
@@ -619,7 +592,7 @@ Result<storage::CleaningReport, storage::Fault> Partition::compact(
     const storage::CleaningSettings& settings, storage::CleaningHooks hooks, std::int64_t now_ms) {
     const std::lock_guard alone(cleaning_);
     hooks.stops = [this, others = std::move(hooks.stops)] {
-        return stops_cleaning_.load(std::memory_order_acquire) || others();
+        return stops_cleaning_ > 0 || others();
     };
     Offset bound;
     {

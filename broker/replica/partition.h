@@ -9,7 +9,14 @@
 //       done(error) <---------------------------------  call them
 //
 // A Fetch that must wait parks here as a FetchWaiter and is woken by the move of the high
-// watermark that satisfies it. Nothing polls.
+// watermark that satisfies it, or of the log's end where a follower waits. Nothing polls.
+//
+//     none ---- become_leader ----> leader      appends for clients; its Isr says what is committed
+//       ^ \                          ^  |
+//       |  `--- become_follower --> follower    appends what its fetcher brings; truncates
+//       resign
+//
+// A role begins when what the last one queued is written or has failed.
 //
 // Invariants:
 //   - only the leader appends for clients and answers reads
@@ -26,6 +33,7 @@
 #pragma once
 
 #include "broker/replica/fetch_waiter.h"
+#include "broker/replica/isr.h"
 #include "broker/replica/write_pace.h"
 #include "protocol/base/result.h"
 #include "protocol/base/types.h"
@@ -65,6 +73,9 @@ struct AppendError {
     std::string detail;
 };
 
+// Kafka's error for records that a log did not take.
+protocol::ErrorCode code_of(storage::RefusalKind kind) noexcept;
+
 struct Appended {
     storage::Reserved reserved;
     base::Offset log_start;
@@ -87,6 +98,13 @@ struct PartitionRead {
     std::optional<storage::EpochEnd> diverging;
 };
 
+// Up to where a reader may read.
+enum class ReadBound {
+    high_watermark,
+    last_stable,  // Isolation level read_committed: up to the first open transaction.
+    log_end,      // Followers: also what is not committed yet.
+};
+
 // Whether a read may wait for the disk.
 enum class DiskUse {
     as_needed,  // It may; what it gives may still have to be waited for when it is sent.
@@ -98,10 +116,30 @@ struct ReadRequest {
     base::Offset from;
     std::size_t bytes_max = 0;
     bool at_least_one_batch = false;
-    bool committed_only = false;                 // isolation level read_committed.
+    ReadBound bound = ReadBound::high_watermark;
     base::LeaderEpoch current_leader_epoch{-1};  // What the client believes; -1: not said.
     base::LeaderEpoch last_fetched_epoch{-1};    // For divergence; -1: not said.
     DiskUse disk = DiskUse::as_needed;
+};
+
+// An ISR that the controller is to be asked for, by the leader of this term.
+struct IsrRequest {
+    base::LeaderEpoch leader_epoch;
+    Isr::Proposal proposal;
+};
+
+// What a follower goes on from.
+struct FollowerPosition {
+    base::Offset end;
+    base::LeaderEpoch last_epoch{-1};  // Of what it has; -1: nothing.
+    base::Offset log_start;
+};
+
+// What a leader sent to a follower, and told beside it.
+struct Fetched {
+    std::span<std::byte> batches;  // Whole ones that records::Batch::read accepts; maybe none.
+    base::Offset high_watermark;
+    base::Offset log_start;
 };
 
 class Partition : public std::enable_shared_from_this<Partition> {
@@ -116,18 +154,57 @@ public:
     };
 
     // `pace` is its directory's, and outlives the partition, as that of every directory that it
-    // moves to.
+    // moves to. `high_watermark`: the last one that is known, within the log; nothing where there
+    // can be only one replica.
     Partition(base::TopicPartition id, base::Uuid topic_id, std::unique_ptr<storage::Log> log,
-              boost::asio::thread_pool& disk, WritePace& pace, Hooks hooks);
+              boost::asio::thread_pool& disk, WritePace& pace, Hooks hooks,
+              std::optional<base::Offset> high_watermark = std::nullopt);
 
     const base::TopicPartition& id() const noexcept { return id_; }
     const base::Uuid& topic_id() const noexcept { return topic_id_; }
 
-    // Lead from now on. `isr_size`: in-sync replicas, this one among them.
-    void become_leader(base::LeaderEpoch epoch);
+    // Lead from now on: as the only replica, or with the followers that `isr` knows.
+    // Blocks until what the role before has queued is written.
+    void become_leader(base::LeaderEpoch epoch, Isr isr = {});
+
+    // Follow from now on: appends are append_fetched()'s. Those who wait are told
+    // not_leader_or_follower. Blocks likewise.
+    void become_follower(base::LeaderEpoch epoch);
 
     // No role any more: it is being deleted, moved or shut down. Waiters are answered.
     void resign();
+
+    // ---- The leader and its followers. `now_ms`: steady clock.
+
+    // A follower has asked for records from `from` on in this term. Gives the ISR to ask the
+    // controller for, when this Fetch has brought the follower up; isr_answered() has to follow.
+    std::optional<IsrRequest> fetched_by(base::BrokerId follower, base::Offset from,
+                                         std::int64_t now_ms);
+    // The same when time has passed: without those who lag.
+    std::optional<IsrRequest> drop_laggards(std::int64_t now_ms);
+    // What the controller's state is now, or nothing when it refused. Of another term: no effect.
+    void isr_answered(base::LeaderEpoch epoch, std::optional<Isr::Members> state);
+    // min.insync.replicas of the topic; more than there are replicas is all of them.
+    void set_isr_min(std::int32_t isr_min);
+    bool has_follower(base::BrokerId broker) const;
+
+    // ---- The follower's fetcher, one thread at a time. Errors: fenced_leader_epoch when it is not
+    // follower of that term (any more), kafka_storage_error, those of records; and, of what cuts,
+    // replica_not_available while the log moves to another directory.
+
+    [[nodiscard]] base::Result<FollowerPosition, protocol::ErrorCode> follower_position(
+        base::LeaderEpoch epoch) const;
+    // Store the records as they are, take over what the leader told. Blocks until it is written.
+    [[nodiscard]] protocol::ErrorCode append_fetched(base::LeaderEpoch epoch,
+                                                     const Fetched& fetched, std::int64_t wall_ms);
+    // The leader's log of `diverging.epoch`, the last one that both may have, ends at its `end`:
+    // cut what it does not have. Where this log has that epoch not either, the next Fetch tells
+    // more.
+    [[nodiscard]] protocol::ErrorCode cut_diverging(base::LeaderEpoch epoch,
+                                                    const storage::EpochEnd& diverging);
+    // Cut at `end`; or drop everything and go on, empty, at `start`.
+    [[nodiscard]] protocol::ErrorCode cut(base::LeaderEpoch epoch, base::Offset end);
+    [[nodiscard]] protocol::ErrorCode start_over(base::LeaderEpoch epoch, base::Offset start);
 
     // Queue records and write whatever is queued, unless somebody else is writing already.
     // `done` is called once, on any thread and maybe before this returns, when the records
@@ -145,7 +222,7 @@ public:
 
     // Park until bytes arrive; see FetchWaiter. False when something is there already, that is
     // when `seen` is not the position any more at which the caller looked.
-    bool park(const std::shared_ptr<FetchWaiter>& waiter, base::Offset seen, bool committed_only);
+    bool park(const std::shared_ptr<FetchWaiter>& waiter, base::Offset seen, ReadBound bound);
     void unpark(const std::shared_ptr<FetchWaiter>& waiter);
 
     // Errors: not_leader_or_follower, kafka_storage_error, fenced or unknown leader epoch.
@@ -255,7 +332,7 @@ public:
     }
 
 private:
-    enum class State { leader, none, offline };
+    enum class State { leader, follower, none, offline };
 
     struct Waiting {
         Acks acks;
@@ -268,8 +345,27 @@ private:
         protocol::ErrorCode error;
     };
 
+    // Those to call when the lock is let go.
+    struct Calls {
+        std::vector<Told> told;
+        std::vector<std::shared_ptr<FetchWaiter>> woken;
+
+        void make();
+    };
+
     std::optional<protocol::ErrorCode> refuses(
         base::LeaderEpoch current_leader_epoch) const noexcept;
+    base::Offset bound_of(ReadBound bound) const noexcept;
+    std::size_t isr_min() const noexcept;
+    Calls leave_role(protocol::ErrorCode why);
+    void settle(std::unique_lock<std::mutex>& lock, bool with_flush);
+    void step_ended();
+    Calls take_moves();
+    bool follows(base::LeaderEpoch epoch) const noexcept;
+    void take_told(const Fetched& fetched);
+    protocol::ErrorCode truncate(
+        base::LeaderEpoch epoch,
+        const std::function<storage::TruncationPlan(storage::Log&)>& begin);
     void write_queued(std::int64_t now_ms);
     void tell_holder() noexcept;
     void start_sync();
@@ -291,11 +387,14 @@ private:
     const Hooks hooks_;
 
     std::mutex cleaning_;  // Held while the log is compacted; mutex_ is taken under it.
-    std::atomic<bool> stops_cleaning_{false};
+    std::atomic<int> stops_cleaning_{0};  // How many want compaction to end.
     mutable std::mutex mutex_;
     std::unique_ptr<storage::Log> log_;
     State state_ = State::none;
     base::LeaderEpoch leader_epoch_{-1};
+    Isr isr_;
+    std::int32_t isr_min_ = 1;
+    base::Offset term_start_;  // Where the log ended when this leader's term began.
     base::Offset high_watermark_;
     base::Offset synced_;  // Everything below is on the disk.
     bool is_syncing_ = false;
@@ -305,8 +404,12 @@ private:
     std::condition_variable* held_ = nullptr;
     std::uint64_t dirty_told_ =
         0;  // Unsynced bytes at which the hook is called next; 0: at the first.
-    std::multimap<base::Offset, Waiting> waiting_;  // By the offset behind the records.
-    std::vector<std::shared_ptr<FetchWaiter>> fetches_;
+    std::multimap<base::Offset, Waiting> waiting_;       // By the offset behind the records.
+    std::vector<std::shared_ptr<FetchWaiter>> fetches_;  // For the high watermark to move.
+    std::vector<std::shared_ptr<FetchWaiter>> replica_fetches_;  // For the log's end to move.
+    bool is_truncating_ = false;
+    int settling_ = 0;  // Threads that wait for idle_.
+    std::condition_variable idle_;
 };
 
 }  // namespace broker

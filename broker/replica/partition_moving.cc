@@ -11,11 +11,11 @@ using storage::Fault;
 using storage::FaultKind;
 
 Offset Partition::begin_move() {
-    stops_cleaning_.store(true, std::memory_order_release);
+    ++stops_cleaning_;
     const std::lock_guard idle(cleaning_);
     const std::lock_guard lock(mutex_);
     ++moves_;
-    stops_cleaning_.store(false, std::memory_order_release);
+    --stops_cleaning_;
     return log_->cleaned_to();
 }
 

@@ -55,11 +55,13 @@ Result<std::unique_ptr<Server>, std::string> Server::start(std::shared_ptr<const
 Result<void, std::string> Server::open() {
     if (auto bound = acceptor_.bind(config_->endpoints(), config_->socket_listen_backlog_size); !bound) return bound;
     cluster_->when_topics_go([this](const std::set<std::string>& topics) { groups_.forget_topics(topics); });
+    cluster_->when_roles_move([this] { groups_.look_again(); });
     if (auto registered = cluster_->register_broker(endpoints()); !registered) return registered;
     if (auto served = serve_metadata(); !served) return served;
     groups_.start();
     threads_.start();
     acceptor_.start();
+    opened_ = true;
     return {};
 }
 
@@ -121,6 +123,7 @@ std::string Server::serving() const {
 
 void Server::stop() {
     if (std::exchange(stopped_, true)) return;
+    if (opened_) cluster_->hand_over();
     groups_.stop();
     acceptor_.stop();
     if (metadata_server_) metadata_server_->stop();

@@ -58,6 +58,7 @@ private:
     IoThreads threads_;
     Acceptor acceptor_;
     std::unique_ptr<coordinator::MetadataServer> metadata_server_;  // Null with port -1.
+    bool opened_ = false;
     bool stopped_ = false;
 };
 

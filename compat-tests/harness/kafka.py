@@ -23,6 +23,7 @@ CLASSES = {
     "kafka-consumer-groups": [f"{TOOLS}.consumer.group.ConsumerGroupCommand"],
     "kafka-get-offsets": [f"{TOOLS}.GetOffsetShell"],
     "kafka-delete-records": [f"{TOOLS}.DeleteRecordsCommand"],
+    "kafka-leader-election": [f"{TOOLS}.LeaderElectionCommand"],
     "kafka-log-dirs": [f"{TOOLS}.LogDirsCommand"],
     "kafka-broker-api-versions": [f"{TOOLS}.BrokerApiVersionsCommand", "kafka.admin.BrokerApiVersionsCommand"],
     "kafka-dump-log": [f"{TOOLS}.DumpLogSegments", "kafka.tools.DumpLogSegments"],

@@ -1,0 +1,179 @@
+#include "broker/cluster/isr_keeper.h"
+
+#include "broker/cluster/interbroker.h"
+#include "protocol/base/log.h"
+
+#include <algorithm>
+#include <chrono>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <utility>
+
+namespace broker {
+
+using protocol::AlterPartitionRequest;
+using protocol::ErrorCode;
+
+namespace {
+
+constexpr std::chrono::milliseconds retry_after{50};
+constexpr std::chrono::milliseconds patience{30'000};
+constexpr std::int16_t version_max = 3;
+
+std::string name_of(const base::TopicPartition& at) {
+    return at.topic + "-" + std::to_string(at.partition.value());
+}
+
+std::string text_of(const Isr::Brokers& isr) {
+    std::string text;
+    for (const auto id : isr) text += (text.empty() ? "" : ",") + std::to_string(id.value());
+    return text;
+}
+
+}  // namespace
+
+void IsrKeeper::start() {
+    thread_ = std::thread([this] {
+        ::pthread_setname_np(::pthread_self(), "isr-keeper");
+        run();
+    });
+}
+
+void IsrKeeper::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+        if (descriptor_ >= 0) ::shutdown(descriptor_, SHUT_RDWR);
+        changed_.notify_all();
+    }
+    if (thread_.joinable()) thread_.join();
+}
+
+void IsrKeeper::ask(const std::shared_ptr<Partition>& partition, IsrRequest request) {
+    const std::lock_guard lock(mutex_);
+    wanted_.insert_or_assign(partition->id(), Wish{partition, std::move(request)});
+    changed_.notify_all();
+}
+
+void IsrKeeper::run() {
+    using Clock = std::chrono::steady_clock;
+    auto look_at = Clock::now();
+    for (;;) {
+        Wishes wishes;
+        {
+            std::unique_lock lock(mutex_);
+            changed_.wait_until(lock, look_at, [&] { return stopping_ || !wanted_.empty(); });
+            if (stopping_) return;
+            wishes.swap(wanted_);
+        }
+        const auto image = ports_.image();
+        if (Clock::now() >= look_at) {
+            look_for_laggards(*image);
+            look_at = Clock::now() + std::chrono::milliseconds(std::max<std::int64_t>(
+                                         image->config->replica_lag_time_max_ms / 2, 1));
+        }
+        if (wishes.empty() || send(*image, wishes)) continue;
+        disconnect();
+        std::unique_lock lock(mutex_);
+        wanted_.merge(wishes);  // A newer wish for the same partition stays.
+        changed_.wait_for(lock, retry_after, [&] { return stopping_; });
+    }
+}
+
+void IsrKeeper::look_for_laggards(const ClusterImage& image) {
+    for (const auto& topic : image.topics()) {
+        for (const auto& partition : topic->partitions) {
+            if (!partition.local || partition.leader != image.self) continue;
+            if (auto wanted = partition.local->drop_laggards(ports_.steady_ms()))
+                ask(partition.local, std::move(*wanted));
+        }
+    }
+}
+
+bool IsrKeeper::connect(const ClusterImage& image) {
+    const auto address = interbroker_address(image, image.controller);
+    if (!address) return false;
+    if (connection_ && *address == controller_) return true;
+    disconnect();
+    controller_ = *address;
+    auto opened =
+        Connection::open(controller_, std::to_string(image.self.value()), after(patience));
+    if (!opened) {
+        if (std::exchange(told_, true)) return false;
+        base::log_warn("replica",
+                       "the controller cannot be asked for an ISR: " + opened.error().detail);
+        return false;
+    }
+    told_ = false;
+    connection_ = std::move(*opened);
+    const std::lock_guard lock(mutex_);
+    descriptor_ = connection_->descriptor();
+    return !stopping_;
+}
+
+void IsrKeeper::disconnect() {
+    {
+        const std::lock_guard lock(mutex_);
+        descriptor_ = -1;
+    }
+    connection_.reset();
+}
+
+// False when nobody has answered who may.
+bool IsrKeeper::send(const ClusterImage& image, Wishes& wishes) {
+    if (!connect(image)) return false;
+    AlterPartitionRequest request;
+    request.broker_id = image.self;
+    request.broker_epoch = ports_.broker_epoch();
+    for (const auto& [at, wish] : wishes) {
+        if (request.topics.empty() || request.topics.back().topic_name != at.topic) {
+            auto& topic = request.topics.emplace_back();
+            topic.topic_name = wire::Text::borrowed(at.topic);
+            topic.topic_id = wish.partition->topic_id();
+        }
+        auto& asked = request.topics.back().partitions.emplace_back();
+        asked.partition_index = at.partition;
+        asked.leader_epoch = wish.request.leader_epoch;
+        asked.partition_epoch = wish.request.proposal.partition_epoch;
+        asked.new_isr = wish.request.proposal.isr;
+        for (const auto id : wish.request.proposal.isr) {
+            auto& member = asked.new_isr_with_epochs.emplace_back();
+            member.broker_id = id;
+        }
+    }
+    const auto answer = connection_->call<protocol::AlterPartitionApi, Response>(
+        request, after(patience), version_max);
+    if (!answer || (*answer)->error_code != ErrorCode::none) return false;
+    take(wishes, **answer);
+    return true;
+}
+
+void IsrKeeper::take(const Wishes& wishes, const Response& response) {
+    for (const auto& [at, wish] : wishes) {
+        const Response::Topic::Partition* found = nullptr;
+        for (const auto& topic : response.topics) {
+            const bool is_it = topic.topic_name.empty()
+                                   ? topic.topic_id == wish.partition->topic_id()
+                                   : topic.topic_name == at.topic;
+            if (!is_it) continue;
+            const auto each = std::ranges::find(topic.partitions, at.partition,
+                                                &Response::Topic::Partition::partition_index);
+            if (each != topic.partitions.end()) found = &*each;
+        }
+        if (!found || found->error_code != ErrorCode::none) {
+            base::log_warn("replica",
+                           name_of(at) + ": the controller does not take the ISR " +
+                               text_of(wish.request.proposal.isr) + ": " +
+                               std::string(found ? protocol::error_sentence(found->error_code)
+                                                 : "it says nothing of it"));
+            wish.partition->isr_answered(wish.request.leader_epoch, std::nullopt);
+            continue;
+        }
+        base::log_info("replica", name_of(at) + ": the ISR is " + text_of(found->isr));
+        wish.partition->isr_answered(
+            wish.request.leader_epoch,
+            Isr::Members{found->leader_id, {}, found->isr, found->partition_epoch});
+    }
+}
+
+}  // namespace broker

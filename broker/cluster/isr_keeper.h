@@ -1,0 +1,79 @@
+// IsrKeeper: the ISRs of the partitions that this broker leads, as the cluster's controller has
+// them.
+//
+//     a follower has caught up (ask) ---.
+//     replica.lag.time.max.ms / 2 ------+--> wanted_ --> AlterPartition --> controller
+//                                                              |
+//     Partition::isr_answered <--- what its state is now  <----'
+//
+// One request at a time; what gathers meanwhile goes with the next. When the controller cannot be
+// reached, or is not the controller any more, the same is asked of the next one.
+//
+// Threads: one of its own; ask() from any.
+// Limits: one wish a partition, which has one proposal at a time.
+//
+// Rules: facts/zookeeper-mode-cluster.md §4.5; facts/kafka.md §3.5.
+#pragma once
+
+#include "broker/client/connection.h"
+#include "broker/cluster/image.h"
+#include "broker/replica/partition.h"
+#include "protocol/schema/api/alter_partition.h"
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace broker {
+
+class IsrKeeper {
+public:
+    struct Ports {
+        std::function<ImagePointer()> image;
+        std::function<std::int64_t()> broker_epoch;
+        std::function<std::int64_t()> steady_ms;
+    };
+
+    explicit IsrKeeper(Ports ports) : ports_(std::move(ports)) {}
+    ~IsrKeeper() { stop(); }
+
+    void start();
+    void stop();
+
+    // Have the controller store it.
+    void ask(const std::shared_ptr<Partition>& partition, IsrRequest request);
+
+private:
+    struct Wish {
+        std::shared_ptr<Partition> partition;
+        IsrRequest request;
+    };
+    using Wishes = std::map<base::TopicPartition, Wish>;
+    using Response = protocol::AlterPartitionResponse;
+
+    void run();
+    void look_for_laggards(const ClusterImage& image);
+    bool send(const ClusterImage& image, Wishes& wishes);
+    bool connect(const ClusterImage& image);
+    void disconnect();
+    void take(const Wishes& wishes, const Response& response);
+
+    const Ports ports_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    Wishes wanted_;
+    bool stopping_ = false;
+    int descriptor_ = -1;  // Of the connection, for stop().
+
+    // The thread's.
+    std::optional<Connection> connection_;
+    Address controller_;
+    bool told_ = false;  // That it cannot be reached.
+    std::thread thread_;
+};
+
+}  // namespace broker

@@ -1,0 +1,60 @@
+#include "broker/cluster/replica_fetchers.h"
+
+#include <algorithm>
+
+namespace broker {
+
+using base::TopicPartition;
+
+std::unique_ptr<ReplicaFetcher> ReplicaFetchers::make(const Key& key, const Address& address,
+                                                      const ClusterImage& image) const {
+    const BrokerConfig& config = *image.config;
+    ReplicaFetcher::Settings settings;
+    settings.self = image.self;
+    settings.leader = address;
+    settings.client_id =
+        "broker-" + std::to_string(image.self.value()) + "-fetcher-" + std::to_string(key.second);
+    settings.wait_ms = config.replica_fetch_wait_max_ms;
+    settings.bytes_min = config.replica_fetch_min_bytes;
+    settings.bytes_max = config.replica_fetch_response_max_bytes;
+    settings.partition_bytes_max = config.replica_fetch_max_bytes;
+    settings.backoff = std::chrono::milliseconds(config.replica_fetch_backoff_ms);
+    settings.timeout = std::chrono::milliseconds(config.replica_socket_timeout_ms);
+    settings.wall_ms = wall_ms_;
+    return std::make_unique<ReplicaFetcher>(std::move(settings));
+}
+
+void ReplicaFetchers::follow(const std::shared_ptr<Partition>& partition, base::LeaderEpoch epoch,
+                             base::BrokerId leader, const Address& address,
+                             const ClusterImage& image) {
+    const TopicPartition& at = partition->id();
+    leave(at);
+    const auto count = static_cast<std::size_t>(std::max(image.config->num_replica_fetchers, 1));
+    const auto place =
+        std::hash<std::string>()(at.topic) * 31 + static_cast<std::size_t>(at.partition.value());
+    const Key key(leader, place % count);
+    auto& fetcher = fetchers_[key];
+    if (!fetcher || fetcher->leader() != address) {
+        fetcher = make(key, address, image);
+        for (const auto& [other, followed] : followed_) {
+            if (followed.first == key) fetcher->add(followed.second.first, followed.second.second);
+        }
+    }
+    followed_.insert_or_assign(at, std::pair(key, std::pair(partition, epoch)));
+    fetcher->add(partition, epoch);
+}
+
+void ReplicaFetchers::leave(const TopicPartition& at) {
+    const auto found = followed_.find(at);
+    if (found == followed_.end()) return;
+    const auto fetcher = fetchers_.find(found->second.first);
+    if (fetcher != fetchers_.end()) fetcher->second->remove(at);
+    followed_.erase(found);
+}
+
+void ReplicaFetchers::stop() {
+    followed_.clear();
+    fetchers_.clear();
+}
+
+}  // namespace broker

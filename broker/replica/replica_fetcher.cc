@@ -1,0 +1,288 @@
+#include "broker/replica/replica_fetcher.h"
+
+#include "protocol/base/log.h"
+#include "protocol/records/batch.h"
+#include "protocol/schema/api/list_offsets.h"
+
+#include <algorithm>
+#include <pthread.h>
+#include <set>
+#include <sys/socket.h>
+
+namespace broker {
+
+using base::LeaderEpoch;
+using base::Offset;
+using base::Result;
+using base::TopicPartition;
+using base::Unexpected;
+using protocol::ErrorCode;
+using protocol::FetchRequest;
+using protocol::FetchResponse;
+
+namespace {
+
+constexpr std::int16_t version_by_id = 17;
+constexpr std::int16_t version_by_name = 12;
+constexpr std::int64_t latest = -1;
+constexpr std::int64_t earliest = -2;
+
+std::string name_of(const TopicPartition& at) {
+    return at.topic + "-" + std::to_string(at.partition.value());
+}
+
+// The whole batches at the front, checksums and all; nothing when one is damaged.
+std::optional<std::span<std::byte>> whole_batches(std::span<std::byte> bytes) {
+    std::size_t size = 0;
+    while (size < bytes.size()) {
+        const auto batch = records::Batch::read(bytes.subspan(size));
+        if (batch) {
+            size += batch->size();
+        } else if (batch.error() == records::BatchFault::cut_short) {
+            break;
+        } else {
+            return std::nullopt;
+        }
+    }
+    return bytes.first(size);
+}
+
+}  // namespace
+
+ReplicaFetcher::ReplicaFetcher(Settings settings) : settings_(std::move(settings)) {
+    thread_ = std::thread([this] {
+        ::pthread_setname_np(::pthread_self(), "replica-fetcher");
+        run();
+    });
+}
+
+ReplicaFetcher::~ReplicaFetcher() {
+    stop();
+}
+
+void ReplicaFetcher::add(const std::shared_ptr<Partition>& partition, LeaderEpoch epoch) {
+    const std::lock_guard lock(mutex_);
+    assigned_.insert_or_assign(partition->id(), Assigned{partition, epoch, Deadline::min()});
+    changed_.notify_all();
+}
+
+void ReplicaFetcher::remove(const TopicPartition& at) {
+    std::unique_lock lock(mutex_);
+    assigned_.erase(at);
+    changed_.wait(lock, [&] { return busy_ != at; });
+}
+
+void ReplicaFetcher::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+        assigned_.clear();
+        if (descriptor_ >= 0) ::shutdown(descriptor_, SHUT_RDWR);
+        changed_.notify_all();
+    }
+    if (thread_.joinable()) thread_.join();
+}
+
+// ---- Rounds ------------------------------------------------------------------------------
+
+void ReplicaFetcher::run() {
+    while (const auto round = next_round()) {
+        if (connection_ || connect()) {
+            if (fetch(*round)) continue;
+        }
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, settings_.backoff, [&] { return stopping_; });
+    }
+}
+
+// What is to be fetched now, as soon as there is anything. Nothing at the end.
+std::optional<ReplicaFetcher::Round> ReplicaFetcher::next_round() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        if (stopping_) return std::nullopt;
+        Round round;
+        Deadline next = Deadline::max();
+        const auto now = std::chrono::steady_clock::now();
+        for (const auto& [at, assigned] : assigned_) {
+            if (assigned.rests_until > now) {
+                next = std::min(next, assigned.rests_until);
+                continue;
+            }
+            // One that is no follower any more is about to be taken away.
+            const auto from = assigned.partition->follower_position(assigned.epoch);
+            if (from) round.emplace(at, Wanted{assigned, *from});
+        }
+        if (!round.empty()) return round;
+        if (next == Deadline::max()) {
+            changed_.wait(lock);
+        } else {
+            changed_.wait_until(lock, next);
+        }
+    }
+}
+
+bool ReplicaFetcher::connect() {
+    auto opened = Connection::open(settings_.leader, settings_.client_id, after(settings_.timeout));
+    if (!opened) {
+        lose(opened.error());
+        return false;
+    }
+    if (std::exchange(told_, false))
+        base::log_info("replica", "the leader at " + to_string(settings_.leader) + " is back");
+    connection_ = std::move(*opened);
+    const std::lock_guard lock(mutex_);
+    descriptor_ = connection_->descriptor();
+    return !stopping_;
+}
+
+void ReplicaFetcher::lose(const ClientFault& fault) {
+    {
+        const std::lock_guard lock(mutex_);
+        descriptor_ = -1;
+        if (stopping_) return;
+    }
+    connection_.reset();
+    if (std::exchange(told_, true)) return;
+    base::log_warn("replica", "the leader at " + to_string(settings_.leader) +
+                                  " cannot be fetched from: " + fault.detail);
+}
+
+bool ReplicaFetcher::fetch(const Round& round) {
+    FetchRequest request;
+    request.replica_id = settings_.self;
+    request.replica_state.replica_id = settings_.self;
+    request.max_wait_ms = settings_.wait_ms;
+    request.min_bytes = settings_.bytes_min;
+    request.max_bytes = settings_.bytes_max;
+    bool by_id = true;
+    for (const auto& [at, wanted] : round) {
+        const auto& id = wanted.assigned.partition->topic_id();
+        by_id = by_id && id != base::Uuid{};
+        if (request.topics.empty() || request.topics.back().topic != at.topic) {
+            auto& topic = request.topics.emplace_back();
+            topic.topic = wire::Text::borrowed(at.topic);
+            topic.topic_id = id;
+        }
+        auto& asked = request.topics.back().partitions.emplace_back();
+        asked.partition = at.partition;
+        asked.current_leader_epoch = wanted.assigned.epoch;
+        asked.fetch_offset = wanted.from.end;
+        asked.last_fetched_epoch = wanted.from.last_epoch;
+        asked.log_start_offset = wanted.from.log_start;
+        asked.partition_max_bytes = settings_.partition_bytes_max;
+    }
+    auto answer = connection_->call<protocol::FetchApi, FetchResponse>(
+        request, after(settings_.timeout), by_id ? version_by_id : version_by_name);
+    if (answer && answer->version < version_by_name) {
+        lose({.kind = ClientFault::Kind::unsupported, .detail = "it is older than Kafka 2.7"});
+        return false;
+    }
+    if (answer && (*answer)->error_code != ErrorCode::none) {
+        lose(refused((*answer)->error_code));
+        return false;
+    }
+    if (!answer) {
+        lose(answer.error());
+        return false;
+    }
+    take(round, **answer);
+    return true;
+}
+
+// ---- Answers -----------------------------------------------------------------------------
+
+// Whether the partition is still to be stored for; then it is until finish().
+bool ReplicaFetcher::begin(const TopicPartition& at, LeaderEpoch epoch) {
+    const std::lock_guard lock(mutex_);
+    const auto found = assigned_.find(at);
+    if (stopping_ || found == assigned_.end() || found->second.epoch != epoch) return false;
+    busy_ = at;
+    return true;
+}
+
+void ReplicaFetcher::finish(const TopicPartition& at, LeaderEpoch epoch, ErrorCode error) {
+    const std::lock_guard lock(mutex_);
+    busy_.reset();
+    changed_.notify_all();
+    const auto found = assigned_.find(at);
+    if (found == assigned_.end() || found->second.epoch != epoch) return;
+    if (error != ErrorCode::none) found->second.rests_until = after(settings_.backoff);
+}
+
+void ReplicaFetcher::take(const Round& round, const FetchResponse& answer) {
+    std::map<base::Uuid, std::string_view> names;
+    for (const auto& [at, wanted] : round)
+        names.emplace(wanted.assigned.partition->topic_id(), at.topic);
+    for (const auto& topic : answer.responses) {
+        std::string_view name = topic.topic.view();
+        if (name.empty()) {
+            const auto known = names.find(topic.topic_id);
+            if (known == names.end()) continue;
+            name = known->second;
+        }
+        for (const auto& partition : topic.partitions) {
+            const TopicPartition at{std::string(name), partition.partition_index};
+            const auto wanted = round.find(at);
+            if (wanted == round.end()) continue;
+            const auto epoch = wanted->second.assigned.epoch;
+            if (!begin(at, epoch)) continue;
+            finish(at, epoch, take(wanted->second, partition));
+        }
+    }
+}
+
+ErrorCode ReplicaFetcher::take(const Wanted& wanted, const Answer& answer) {
+    auto& partition = *wanted.assigned.partition;
+    if (answer.error_code == ErrorCode::offset_out_of_range) return come_into_range(wanted);
+    if (answer.error_code != ErrorCode::none) return answer.error_code;
+    if (answer.diverging_epoch.end_offset >= Offset(0)) {
+        return partition.cut_diverging(wanted.assigned.epoch, {answer.diverging_epoch.epoch,
+                                                               answer.diverging_epoch.end_offset});
+    }
+    const auto batches = whole_batches(answer.records.bytes());
+    if (!batches) {
+        base::log_error("replica", "what the leader sent of " + name_of(partition.id()) +
+                                       " from offset " + std::to_string(wanted.from.end.value()) +
+                                       " on is damaged, or older than message format 2");
+        return ErrorCode::corrupt_message;
+    }
+    return partition.append_fetched(wanted.assigned.epoch,
+                                    {*batches, answer.high_watermark, answer.log_start_offset},
+                                    settings_.wall_ms());
+}
+
+// The leader has not the offset where this log ends.
+ErrorCode ReplicaFetcher::come_into_range(const Wanted& wanted) {
+    auto& partition = *wanted.assigned.partition;
+    const auto end = ask_offset(wanted, latest);
+    if (!end) return end.error();
+    if (*end < wanted.from.end) return partition.cut(wanted.assigned.epoch, *end);
+    const auto start = ask_offset(wanted, earliest);
+    if (!start) return start.error();
+    if (*start <= wanted.from.end) return ErrorCode::none;  // By now it has.
+    return partition.start_over(wanted.assigned.epoch, *start);
+}
+
+Result<Offset, ErrorCode> ReplicaFetcher::ask_offset(const Wanted& wanted, std::int64_t timestamp) {
+    using protocol::ListOffsetsResponse;
+    const auto& at = wanted.assigned.partition->id();
+    protocol::ListOffsetsRequest request;
+    request.replica_id = settings_.self;
+    auto& topic = request.topics.emplace_back();
+    topic.name = wire::Text::borrowed(at.topic);
+    auto& asked = topic.partitions.emplace_back();
+    asked.partition_index = at.partition;
+    asked.current_leader_epoch = wanted.assigned.epoch;
+    asked.timestamp = timestamp;
+    const auto answer = connection_->call<protocol::ListOffsetsApi, ListOffsetsResponse>(
+        request, after(settings_.timeout), 9);
+    if (!answer) return Unexpected(ErrorCode::network_exception);
+    if ((*answer)->topics.size() != 1 || (*answer)->topics.front().partitions.size() != 1)
+        return Unexpected(ErrorCode::unknown_server_error);
+    const auto& found = (*answer)->topics.front().partitions.front();
+    if (found.error_code != ErrorCode::none) return Unexpected(found.error_code);
+    if (found.offset < Offset(0)) return Unexpected(ErrorCode::unknown_server_error);
+    return found.offset;
+}
+
+}  // namespace broker
