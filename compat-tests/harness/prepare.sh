@@ -59,14 +59,21 @@ with_broker() {
 # counted COMMAND...: run it, add its last "N passed, N failed" up; finish: print the sums.
 all_passed=0 all_failed=0
 counted() {
-    local line
+    local line status=0 failed=
     while IFS= read -r line; do
         if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
-            all_passed=$((all_passed + BASH_REMATCH[1])) all_failed=$((all_failed + BASH_REMATCH[2]))
+            failed=${BASH_REMATCH[2]}
+            all_passed=$((all_passed + BASH_REMATCH[1])) all_failed=$((all_failed + failed))
         else
             printf '%s\n' "$line"
         fi
     done < <("$@" 2>&1)
+    wait $! || status=$?
+    # Who counts nothing, or ends badly for another reason than what it counted, has failed.
+    if [ -z "$failed" ] || { [ "$status" != 0 ] && [ "$failed" = 0 ]; }; then
+        echo "FAILED $*: exit code $status, failures that it counted: ${failed:-none, and nothing else}"
+        all_failed=$((all_failed + 1))
+    fi
 }
 finish() {
     [ $((all_passed + all_failed)) -gt 0 ] || all_failed=1
