@@ -73,6 +73,7 @@ void ZkShell::connect(const std::string& server) {
     client_ = nullptr;
     server_ = server;
     watches_.clear();
+    has_told_connected_ = false;
     MetadataClient::Settings settings;
     settings.at = std::move(*at);
     settings.session_timeout_ms = settings_.timeout_ms;
@@ -80,6 +81,10 @@ void ZkShell::connect(const std::string& server) {
     settings.random = draw;
     settings.on_state = [this](State state) {
         tell("state:" + std::string(name_of(state)) + " type:None path:null");
+        if (state != State::connected) return;
+        const std::lock_guard lock(mutex_);
+        has_told_connected_ = true;
+        told_.notify_all();
     };
     settings.on_event = [this](const coordinator::WatchEvent& event) {
         {
@@ -94,8 +99,12 @@ void ZkShell::connect(const std::string& server) {
 }
 
 bool ZkShell::wait_connected() {
-    return client_->wait_settled(std::chrono::milliseconds(settings_.timeout_ms)) ==
-           State::connected;
+    if (client_->wait_settled(std::chrono::milliseconds(settings_.timeout_ms)) != State::connected)
+        return false;
+    // The connection is told of before anything that is done with it, as by Apache's shell.
+    std::unique_lock lock(mutex_);
+    told_.wait(lock, [this] { return has_told_connected_; });
+    return true;
 }
 
 void ZkShell::print(const std::string& text) {

@@ -9,6 +9,7 @@
 #include "broker/tools/zk_text.h"
 #include "coordinator/metadata/client/client.h"
 
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -79,8 +80,10 @@ private:
     std::vector<std::string> history_;
     bool has_quit_ = false;
 
+    std::condition_variable told_;
     std::mutex mutex_;  // Of what follows, and of both streams.
     bool prints_watches_ = true;
+    bool has_told_connected_ = false;
     coordinator::WatchBook watches_;
 };
 
