@@ -2,6 +2,7 @@
 
 #include "broker/cluster/interbroker.h"
 #include "protocol/base/log.h"
+#include "storage/names.h"
 
 #include <algorithm>
 #include <chrono>
@@ -19,10 +20,6 @@ namespace {
 constexpr std::chrono::milliseconds retry_after{50};
 constexpr std::chrono::milliseconds patience{30'000};
 constexpr std::int16_t version_max = 3;
-
-std::string name_of(const base::TopicPartition& at) {
-    return at.topic + "-" + std::to_string(at.partition.value());
-}
 
 std::string text_of(const Isr::Brokers& isr) {
     std::string text;
@@ -162,14 +159,15 @@ void IsrKeeper::take(const Wishes& wishes, const Response& response) {
         }
         if (!found || found->error_code != ErrorCode::none) {
             base::log_warn("replica",
-                           name_of(at) + ": the controller does not take the ISR " +
+                           storage::directory_name(at) + ": the controller does not take the ISR " +
                                text_of(wish.request.proposal.isr) + ": " +
                                std::string(found ? protocol::error_sentence(found->error_code)
                                                  : "it says nothing of it"));
             wish.partition->isr_answered(wish.request.leader_epoch, std::nullopt);
             continue;
         }
-        base::log_info("replica", name_of(at) + ": the ISR is " + text_of(found->isr));
+        base::log_info("replica",
+                       storage::directory_name(at) + ": the ISR is " + text_of(found->isr));
         wish.partition->isr_answered(
             wish.request.leader_epoch,
             Isr::Members{found->leader_id, {}, found->isr, found->partition_epoch});

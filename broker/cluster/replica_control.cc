@@ -38,10 +38,6 @@ bool is_partition(const std::string& topic, PartitionIndex index) {
            index.value() < partitions_max;
 }
 
-std::string name_of(const TopicPartition& at) {
-    return at.topic + "-" + std::to_string(at.partition.value());
-}
-
 PartitionImage& place_of(TopicImage& topic, PartitionIndex index) {
     const auto at = static_cast<std::size_t>(index.value());
     if (topic.partitions.size() <= at) topic.partitions.resize(at + 1);
@@ -308,7 +304,8 @@ ErrorCode ReplicaControl::stop_one(const TopicPartition& at, LeaderEpoch epoch, 
         core_.current.publish(std::move(next));
     }
     core_.logs->retire(local, core_.random_uuid());
-    base::log_info("replica", name_of(at) + ": its replica is deleted, as the controller said");
+    base::log_info("replica", storage::directory_name(at) +
+                                  ": its replica is deleted, as the controller said");
     return ErrorCode::none;
 }
 

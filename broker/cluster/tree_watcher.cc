@@ -230,7 +230,7 @@ void TreeWatcher::elect_preferred() {
     for (const auto& at : wanted.value_or(std::vector<base::TopicPartition>())) {
         const auto topic = parts_.core.image()->share_topic(at.topic);
         const auto* partition = topic ? topic->find(at.partition) : nullptr;
-        const std::string name = at.topic + "-" + std::to_string(at.partition.value());
+        const std::string name = storage::directory_name(at);
         if (!partition) {
             base::log_warn("controller",
                            "no preferred leader for " + name + ": there is no such partition");

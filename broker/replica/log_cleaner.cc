@@ -2,6 +2,7 @@
 
 #include "protocol/base/log.h"
 #include "storage/cleaning.h"
+#include "storage/names.h"
 
 #include <algorithm>
 #include <pthread.h>
@@ -16,7 +17,7 @@ namespace {
 constexpr std::int64_t throttle_step_ms = 50;
 
 std::string name_of(const Partition& partition) {
-    return partition.id().topic + "-" + std::to_string(partition.id().partition.value());
+    return storage::directory_name(partition.id());
 }
 
 }  // namespace

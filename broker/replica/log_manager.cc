@@ -2,6 +2,7 @@
 
 #include "broker/config/topic_config.h"
 #include "protocol/base/log.h"
+#include "storage/names.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -14,10 +15,6 @@ using base::Unexpected;
 using storage::FaultKind;
 
 namespace {
-
-std::string name_of(const base::TopicPartition& at) {
-    return at.topic + "-" + std::to_string(at.partition.value());
-}
 
 }  // namespace
 
@@ -178,7 +175,7 @@ Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const Topi
             }
         }
         for (const auto& at : strays) {
-            base::log_warn("storage", held->path + "/" + name_of(at) +
+            base::log_warn("storage", held->path + "/" + storage::directory_name(at) +
                                           " is not of a topic that the cluster knows; it is left "
                                           "as it is and not served");
         }

@@ -1,6 +1,7 @@
 #include "broker/replica/log_manager.h"
 #include "protocol/base/log.h"
 #include "storage/move_note.h"
+#include "storage/names.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -19,10 +20,6 @@ namespace {
 
 // Directories are remembered for so many partitions that are not there yet.
 constexpr std::size_t wanted_max = 10'000;
-
-std::string name_of(const base::TopicPartition& at) {
-    return at.topic + "-" + std::to_string(at.partition.value());
-}
 
 std::string absolute(const std::string& path) {
     return std::filesystem::absolute(path).lexically_normal().string();
@@ -89,7 +86,7 @@ ErrorCode LogManager::move(const base::TopicPartition& at,
     if (partition->is_offline()) return ErrorCode::kafka_storage_error;
     if (const auto under_way = move_of(at)) {
         if (&under_way->target() == target->directory.get()) return ErrorCode::none;
-        base::log_info("storage", name_of(at) + " does not move to " +
+        base::log_info("storage", storage::directory_name(at) + " does not move to " +
                                       under_way->target().path().string() + " any more");
         end_move(at);
     }
@@ -103,7 +100,7 @@ ErrorCode LogManager::move(const base::TopicPartition& at,
         if (begun.error().kind == FaultKind::io) fail_directory(*target, begun.error().detail);
         return ErrorCode::kafka_storage_error;
     }
-    base::log_info("storage", name_of(at) + " moves from " +
+    base::log_info("storage", storage::directory_name(at) + " moves from " +
                                   partition->directory().parent_path().string() + " to " +
                                   target->path);
     {
@@ -160,12 +157,12 @@ Outcome LogManager::move_failed(const LogMove& move, const LogMove::Failure& fai
     const auto at = move.partition()->id();
     const auto where = move.target().path().string();
     if (failure.fault.kind == FaultKind::no_space) {
-        base::log_warn("storage", name_of(at) + " cannot move to " + where +
+        base::log_warn("storage", storage::directory_name(at) + " cannot move to " + where +
                                       " for now: " + failure.fault.detail);
         return {Then::rest};
     }
-    base::log_error("storage",
-                    name_of(at) + " does not move to " + where + ": " + failure.fault.detail);
+    base::log_error("storage", storage::directory_name(at) + " does not move to " + where + ": " +
+                                   failure.fault.detail);
     // What is copied stays: the next start goes on with it, or finds that it cannot.
     if (failure.is_targets && failure.fault.kind == FaultKind::io) {
         if (Held* const target = find(absolute(where)))
@@ -191,8 +188,8 @@ void LogManager::moved(LogMove& move) {
         target->partitions.insert(source->partitions.extract(found));
         move.abandon();  // Nothing is on its way any more.
     }
-    base::log_info("storage",
-                   name_of(at) + " has moved from " + source->path + " to " + target->path);
+    base::log_info("storage", storage::directory_name(at) + " has moved from " + source->path +
+                                  " to " + target->path);
     auto left = source->directory->retire(at, &move.old_log(), settings_.random_id());
     if (!left) return fail_directory(*source, left.error().detail);
     {
@@ -265,8 +262,8 @@ void LogManager::settle_duplicates(const TopicOf& topic_of, std::vector<Loaded>&
             }
             keeps.held->left_out.insert(found.at);
             Loaded refused{found.at, found.topic_id, nullptr, {}};
-            refused.fault = name_of(found.at) + " is in " + keeps.held->path + " and in " +
-                            goes.held->path +
+            refused.fault = storage::directory_name(found.at) + " is in " + keeps.held->path +
+                            " and in " + goes.held->path +
                             "; it is not served until one of the two directories is taken away";
             base::log_error("storage", refused.fault);
             all.push_back(std::move(refused));
@@ -317,8 +314,9 @@ void LogManager::resume_move(Held& target, const storage::LogDirectory::Found& f
         if (resumed.error().kind == FaultKind::io) fail_directory(target, resumed.error().detail);
         return;
     }
-    base::log_info("storage", name_of(found.at) + " goes on moving to " + target.path +
-                                  ", from offset " + std::to_string(move->progress().end.value()));
+    base::log_info("storage", storage::directory_name(found.at) + " goes on moving to " +
+                                  target.path + ", from offset " +
+                                  std::to_string(move->progress().end.value()));
     moves_.emplace(found.at, std::move(move));
 }
 

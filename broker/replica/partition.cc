@@ -2,6 +2,7 @@
 
 #include "protocol/base/log.h"
 #include "storage/cleaning.h"
+#include "storage/names.h"
 #include "storage/no_wait.h"
 
 #include <boost/asio/post.hpp>
@@ -563,10 +564,9 @@ storage::Dropped Partition::drop_old_segments(const storage::RetentionPlan& plan
     }
     write_queued(now_ms);  // What was queued while the roll was out.
     if (dropped.empty()) return dropped;
-    base::log_info("storage", id_.topic + "-" + std::to_string(id_.partition.value()) +
-                                  ": dropped " + std::to_string(verdict->segments) +
-                                  " segments of " + std::to_string(dropped.bytes()) + " bytes by " +
-                                  verdict->reason);
+    base::log_info("storage", storage::directory_name(id_) + ": dropped " +
+                                  std::to_string(verdict->segments) + " segments of " +
+                                  std::to_string(dropped.bytes()) + " bytes by " + verdict->reason);
     if (const auto renamed = dropped.rename(); !renamed) fail_disk(renamed.error());
     return dropped;
 }

@@ -6,6 +6,7 @@
 #include "broker/replica/partition.h"
 #include "protocol/base/log.h"
 #include "protocol/records/batch.h"
+#include "storage/names.h"
 
 #include <algorithm>
 #include <future>
@@ -241,7 +242,7 @@ ErrorCode Partition::append_fetched(LeaderEpoch epoch, const Fetched& fetched,
             const auto reserved = log_->reserve(request);
             if (!reserved) {
                 base::log_error(
-                    "replica", id_.topic + "-" + std::to_string(id_.partition.value()) +
+                    "replica", storage::directory_name(id_) +
                                    ": what the leader sent is refused: " + reserved.error().detail);
                 return code_of(reserved.error().kind);
             }
@@ -308,8 +309,8 @@ ErrorCode Partition::truncate(LeaderEpoch epoch,
     const Offset end = log_->end_offset();
     high_watermark_ = std::clamp(high_watermark_, log_->log_start_offset(), end);
     synced_ = std::min(synced_, log_->recovery_point());
-    base::log_info("replica", id_.topic + "-" + std::to_string(id_.partition.value()) +
-                                  ": cut from offset " + std::to_string(before.value()) + " to " +
+    base::log_info("replica", storage::directory_name(id_) + ": cut from offset " +
+                                  std::to_string(before.value()) + " to " +
                                   std::to_string(end.value()) + ", as its leader has it");
     return ErrorCode::none;
 }

@@ -3,6 +3,7 @@
 #include "protocol/base/log.h"
 #include "protocol/records/batch.h"
 #include "protocol/schema/api/list_offsets.h"
+#include "storage/names.h"
 
 #include <algorithm>
 #include <pthread.h>
@@ -26,10 +27,6 @@ constexpr std::int16_t version_by_id = 17;
 constexpr std::int16_t version_by_name = 12;
 constexpr std::int64_t latest = -1;
 constexpr std::int64_t earliest = -2;
-
-std::string name_of(const TopicPartition& at) {
-    return at.topic + "-" + std::to_string(at.partition.value());
-}
 
 // The whole batches at the front, checksums and all; nothing when one is damaged.
 std::optional<std::span<std::byte>> whole_batches(std::span<std::byte> bytes) {
@@ -241,8 +238,9 @@ ErrorCode ReplicaFetcher::take(const Wanted& wanted, const Answer& answer) {
     }
     const auto batches = whole_batches(answer.records.bytes());
     if (!batches) {
-        base::log_error("replica", "what the leader sent of " + name_of(partition.id()) +
-                                       " from offset " + std::to_string(wanted.from.end.value()) +
+        base::log_error("replica", "what the leader sent of " +
+                                       storage::directory_name(partition.id()) + " from offset " +
+                                       std::to_string(wanted.from.end.value()) +
                                        " on is damaged, or older than message format 2");
         return ErrorCode::corrupt_message;
     }
