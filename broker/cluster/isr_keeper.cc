@@ -18,8 +18,11 @@ using protocol::ErrorCode;
 namespace {
 
 constexpr std::chrono::milliseconds retry_after{50};
-constexpr std::chrono::milliseconds patience{30'000};
 constexpr std::int16_t version_max = 3;
+
+Deadline deadline(const ClusterImage& image) {
+    return after(std::chrono::milliseconds(image.config->controller_socket_timeout_ms));
+}
 
 std::string text_of(const Isr::Brokers& isr) {
     std::string text;
@@ -94,7 +97,7 @@ bool IsrKeeper::connect(const ClusterImage& image) {
     disconnect();
     controller_ = *address;
     auto opened =
-        Connection::open(controller_, std::to_string(image.self.value()), after(patience));
+        Connection::open(controller_, std::to_string(image.self.value()), deadline(image));
     if (!opened) {
         if (std::exchange(told_, true)) return false;
         base::log_warn("replica",
@@ -139,7 +142,7 @@ bool IsrKeeper::send(const ClusterImage& image, Wishes& wishes) {
         }
     }
     const auto answer = connection_->call<protocol::AlterPartitionApi, Response>(
-        request, after(patience), version_max);
+        request, deadline(image), version_max);
     if (!answer || (*answer)->error_code != ErrorCode::none) return false;
     take(wishes, **answer);
     return true;

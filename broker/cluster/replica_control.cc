@@ -29,13 +29,28 @@ constexpr LeaderEpoch no_term(-1);         // Of requests that name none.
 constexpr LeaderEpoch while_deleting(-2);  // In StopReplica of a topic that is being deleted.
 constexpr BrokerId topic_is_going(-2);     // In UpdateMetadata likewise.
 
-// The most partitions that one topic of a controller's request may have: what is beyond is not
-// believed, since each takes room up to its number.
-constexpr std::int32_t partitions_max = 1'000'000;
+// The most places for partitions that one request of a controller makes, over all its topics: what
+// is beyond is not believed, since a few bytes of it ask for a place of every lower number too.
+constexpr std::size_t new_places_max = 1'000'000;
 
-bool is_partition(const std::string& topic, PartitionIndex index) {
-    return storage::is_topic_name(topic) && index >= PartitionIndex(0) &&
-           index.value() < partitions_max;
+// Whether the partition has a place, or one may be made for it out of those that are left.
+bool has_place(const TopicImage* topic, const std::string& name, PartitionIndex index,
+               std::size_t& places_left) {
+    if (!storage::is_topic_name(name) || index < PartitionIndex(0)) return false;
+    const auto wanted = static_cast<std::size_t>(index.value()) + 1;
+    const std::size_t made = topic ? topic->partitions.size() : 0;
+    if (wanted <= made) return true;
+    if (wanted - made > places_left) return false;
+    places_left -= wanted - made;
+    return true;
+}
+
+using Drafts = std::map<std::string, std::shared_ptr<TopicImage>>;
+
+// As the request has made it so far; null when there is none.
+const TopicImage* latest(const Drafts& drafts, const ClusterImage& image, const std::string& name) {
+    const auto draft = drafts.find(name);
+    return draft == drafts.end() ? image.find_topic(name) : draft->second.get();
 }
 
 PartitionImage& place_of(TopicImage& topic, PartitionIndex index) {
@@ -117,10 +132,8 @@ std::shared_ptr<TopicImage> ReplicaControl::draft_topic(ClusterImage& image,
 
 ErrorCode ReplicaControl::judge(const ClusterImage& image, const std::string& topic,
                                 const base::Uuid& id, const Role& role) const {
-    if (!is_partition(topic, role.partition_index) ||
-        std::ranges::find(role.replicas, core_.self) == role.replicas.end()) {
+    if (std::ranges::find(role.replicas, core_.self) == role.replicas.end())
         return ErrorCode::unknown_topic_or_partition;
-    }
     const auto* const known = image.find_topic(topic);
     const auto* const partition = known ? known->find(role.partition_index) : nullptr;
     if (partition && partition->local) {
@@ -175,11 +188,15 @@ LeaderAndIsrResponse ReplicaControl::apply(const LeaderAndIsrRequest& request) {
         response.topics.back().partition_errors.push_back(std::move(each));
     };
     ClusterImage next = *core_.image();
-    std::map<std::string, std::shared_ptr<TopicImage>> drafts;
+    Drafts drafts;
+    std::size_t places_left = new_places_max;
     std::vector<std::pair<std::shared_ptr<Partition>, const Role*>> taken;
     each_partition(request, [&](const std::string& name, const base::Uuid& id, const Role& role) {
-        const auto error = response.error_code != ErrorCode::none ? response.error_code
-                                                                  : judge(next, name, id, role);
+        auto error = response.error_code != ErrorCode::none ? response.error_code
+                                                            : judge(next, name, id, role);
+        if (error == ErrorCode::none &&
+            !has_place(latest(drafts, next, name), name, role.partition_index, places_left))
+            error = ErrorCode::unknown_topic_or_partition;
         if (error != ErrorCode::none) return answer(name, id, role.partition_index, error);
         auto& draft = drafts[name];
         if (!draft) draft = draft_topic(next, name, id);
@@ -238,14 +255,16 @@ UpdateMetadataResponse ReplicaControl::apply(const UpdateMetadataRequest& reques
     if (response.error_code != ErrorCode::none) return response;
     ClusterImage next = *core_.image();
     take_brokers(next, request);
-    std::map<std::string, std::shared_ptr<TopicImage>> drafts;
+    Drafts drafts;
+    std::size_t places_left = new_places_max;
     std::set<std::string> going;
     each_partition(request, [&](const std::string& name, const base::Uuid& id, const auto& state) {
-        if (!is_partition(name, state.partition_index)) return;
         if (state.leader == topic_is_going) {
-            going.insert(name);
+            if (storage::is_topic_name(name)) going.insert(name);
             return;
         }
+        if (!has_place(latest(drafts, next, name), name, state.partition_index, places_left))
+            return;
         auto& draft = drafts[name];
         if (!draft) draft = draft_topic(next, name, id);
         auto& partition = place_of(*draft, state.partition_index);

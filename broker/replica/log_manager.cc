@@ -14,10 +14,6 @@ using base::Result;
 using base::Unexpected;
 using storage::FaultKind;
 
-namespace {
-
-}  // namespace
-
 LogCleaner::Settings cleaner_settings(const BrokerConfig& broker) {
     LogCleaner::Settings settings;
     settings.enabled = broker.log_cleaner_enable;

@@ -225,6 +225,31 @@ TEST_SUITE("broker/replica control") {
         CHECK_FALSE(in.has_directory());
     }
 
+    TEST_CASE("a request that names high numbers of many topics makes few places") {
+        Fixture in;
+        auto request = Fixture::metadata(1, 5);
+        const auto last = request.topic_states[0];
+        request.topic_states.clear();
+        for (const auto* name : {"a", "b", "c"}) {
+            request.topic_states.push_back(last);
+            request.topic_states.back().topic_name = wire::Text(name);
+            request.topic_states.back().topic_id = {};
+            request.topic_states.back().partition_states[0].partition_index =
+                PartitionIndex(600'000);
+        }
+        CHECK(in.control->apply(request).error_code == ErrorCode::none);
+        const auto image = in.core->image();
+        REQUIRE(image->find_topic("a") != nullptr);
+        CHECK(image->find_topic("a")->partitions.size() == 600'001);
+        CHECK(image->find_topic("b") == nullptr);
+        CHECK(image->find_topic("c") == nullptr);
+
+        auto role = Fixture::role(2, 5);
+        role.topic_states[0].partition_states[0].partition_index = PartitionIndex(2'000'000'000);
+        CHECK(in.apply(role) == ErrorCode::unknown_topic_or_partition);
+        CHECK(in.partition() == nullptr);
+    }
+
     TEST_CASE("a log is not taken for that of another topic of the same name") {
         Fixture in;
         REQUIRE(in.apply(Fixture::role(2, 4)) == ErrorCode::none);
