@@ -16,8 +16,6 @@ using coordinator::OpResult;
 using coordinator::ZkError;
 namespace path = znodes::path;
 
-namespace {
-
 std::size_t bytes_of(const Op& op) {
     return std::visit(
         [](const auto& one) {
@@ -31,8 +29,6 @@ std::size_t bytes_of(const Op& op) {
         },
         op);
 }
-
-}  // namespace
 
 coordinator::Create persistent(std::string path, coordinator::Data data) {
     coordinator::Create create;
@@ -81,10 +77,10 @@ Op ClusterCore::state_op(const std::string& topic, base::PartitionIndex index,
     return persistent(path::partition_state(topic, index), znodes::write(state));
 }
 
-Result<std::vector<Op>, ZkError> ClusterCore::deletion_of(const std::string& root) {
+Result<std::vector<Op>, ZkError> deletion_of(MetadataStore& store, const std::string& root) {
     std::vector<std::string> found;
     for (std::vector<std::string> level{root}; !level.empty();) {
-        const auto children = store->children(level);
+        const auto children = store.children(level);
         if (!children) return Unexpected(children.error());
         std::vector<std::string> next;
         for (std::size_t i = 0; i < level.size(); ++i) {

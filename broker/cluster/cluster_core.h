@@ -23,6 +23,13 @@ namespace broker {
 [[nodiscard]] base::Result<std::vector<coordinator::OpResult>, coordinator::ZkError>
 commit_in_parts(MetadataStore& store, std::vector<coordinator::Op> ops);
 
+// What an op takes of transaction_bytes_max, at most.
+std::size_t bytes_of(const coordinator::Op& op);
+
+// Ops that delete `root` and all below it, deepest first; none when there is none.
+[[nodiscard]] base::Result<std::vector<coordinator::Op>, coordinator::ZkError> deletion_of(
+    MetadataStore& store, const std::string& root);
+
 class ClusterCore {
 public:
     explicit ClusterCore(ClusterSettings with) : settings(std::move(with)) {}
@@ -37,10 +44,6 @@ public:
     // The op that stores a partition's leader and ISR; `exists`: the node is there.
     coordinator::Op state_op(const std::string& topic, base::PartitionIndex index,
                              const PartitionImage& partition, bool exists) const;
-
-    // Ops that delete `root` and all below it, deepest first; none when there is none.
-    [[nodiscard]] base::Result<std::vector<coordinator::Op>, coordinator::ZkError> deletion_of(
-        const std::string& root);
 
     // Whether the tree is still that of this cluster: not one that somebody emptied or exchanged.
     bool tree_is_ours();

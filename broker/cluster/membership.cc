@@ -1,6 +1,7 @@
 #include "broker/cluster/membership.h"
 
 #include "broker/client/connection.h"
+#include "broker/cluster/controller_election.h"
 #include "broker/cluster/opening.h"
 #include "broker/cluster/session_key.h"
 #include "protocol/base/log.h"
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 namespace broker {
@@ -231,35 +233,23 @@ void Membership::look_again() {
 // it may be that of this broker's last run.
 Result<void, std::string> Membership::enter(const Seen& seen, bool renew) {
     std::vector<Op> ops;
-    const auto replace = [&](std::string at, const std::optional<NodeView>& old, std::string data) {
-        if (old) ops.push_back(coordinator::Delete{at});
-        coordinator::Create create;
-        create.path = std::move(at);
-        create.data = std::move(data);
-        create.kind = coordinator::NodeKind::ephemeral;
-        ops.push_back(std::move(create));
-        return ops.size() - 1;
-    };
     std::optional<std::size_t> registered;
     if (renew || !is_ours(seen.broker)) {
         registration_.timestamp_ms = core_.settings.wall_ms();
-        registered = replace(path::broker(core_.self), seen.broker, znodes::write(registration_));
+        coordinator::Create create;
+        create.path = path::broker(core_.self);
+        create.data = znodes::write(registration_);
+        create.kind = coordinator::NodeKind::ephemeral;
+        if (seen.broker) ops.push_back(coordinator::Delete{create.path});
+        registered = ops.size();
+        ops.push_back(std::move(create));
     }
     std::int32_t epoch = core_.controller_epoch;
     if (!core_.has_company && (renew || !is_ours(seen.controller))) {
-        replace(std::string(path::controller), seen.controller,
-                znodes::write(znodes::Controller{core_.self, core_.settings.wall_ms()}));
-        const auto last = seen.epoch && seen.epoch->data
-                              ? znodes::parse_controller_epoch(*seen.epoch->data)
-                              : std::nullopt;
-        epoch = std::max(epoch, last.value_or(0)) + 1;
-        auto text = znodes::write_controller_epoch(epoch);
-        if (seen.epoch) {
-            ops.push_back(coordinator::SetData{std::string(path::controller_epoch), std::move(text),
-                                               seen.epoch->stat.version});
-        } else {
-            ops.push_back(persistent(std::string(path::controller_epoch), std::move(text)));
-        }
+        auto claim = claim_office(core_.self, core_.settings.wall_ms(), seen.controller, seen.epoch,
+                                  core_.controller_epoch);
+        std::ranges::move(claim.ops, std::back_inserter(ops));
+        epoch = claim.epoch;
     }
     if (ops.empty()) return {};
     const auto done = core_.store->commit(std::move(ops));

@@ -223,7 +223,7 @@ bool TopicControl::remove_nodes(const std::string& topic) {
     std::vector<Op> ops;
     for (const auto& root : {path::topic(topic), topic_config_path(topic), path::held_topic(topic),
                              path::delete_topic(topic)}) {
-        auto deletion = core_.deletion_of(root);
+        auto deletion = deletion_of(*core_.store, root);
         if (!deletion) return false;
         std::ranges::move(*deletion, std::back_inserter(ops));
     }
@@ -231,7 +231,7 @@ bool TopicControl::remove_nodes(const std::string& topic) {
 }
 
 bool TopicControl::remove_mark(const std::string& topic) {
-    const auto deletion = core_.deletion_of(path::delete_topic(topic));
+    const auto deletion = deletion_of(*core_.store, path::delete_topic(topic));
     return deletion && core_.commit(*deletion).has_value();
 }
 
