@@ -9,6 +9,7 @@
 #include "protocol/base/log.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <span>
 #include <utility>
 
@@ -39,6 +40,14 @@ Result<void, std::string> open_log_directories(ClusterCore& core, boost::asio::t
     logs.moved_bytes_per_second = [&core] {
         return double(core.image()->config->replica_alter_log_dirs_io_max_bytes_per_second);
     };
+    logs.free_percentage = [](const std::string& directory) {
+        std::error_code error;
+        const auto space = std::filesystem::space(directory, error);
+        // A directory that does not answer fails at its first write.
+        if (error || space.capacity == 0) return 100.0;
+        return 100.0 * double(space.available) / double(space.capacity);
+    };
+    logs.free_percentage_min = config.milena_log_dir_free_percentage_min;
     std::uint64_t seed = 0;
     core.settings.random(std::as_writable_bytes(std::span(&seed, 1)));
     logs.seed = seed;

@@ -115,6 +115,15 @@ std::vector<CreatedTopic> TopicControl::create(const std::vector<NewTopic>& topi
     return created;
 }
 
+// Alone, this broker has all replicas. (KIP-1066 says the same of directories that are cordoned.)
+std::optional<AdminOutcome> TopicControl::refuse_without_room() const {
+    if (core_.has_company || core_.logs->has_room()) return std::nullopt;
+    return failed(
+        ErrorCode::invalid_replication_factor,
+        "No log directory has room for a new partition: each is offline, or has less than "
+        "milena.log.dir.free.percentage.min of its file system free.");
+}
+
 // What a topic would be, or why it cannot be.
 std::optional<AdminOutcome> TopicControl::draft(const NewTopic& topic,
                                                 const std::set<std::string>& collisions,
@@ -140,6 +149,7 @@ std::optional<AdminOutcome> TopicControl::draft(const NewTopic& topic,
     const auto assignment =
         assign(topic, *now->config, brokers(), random[0] & 0xffff, random[1] & 0xffff);
     if (!assignment) return failed(assignment.error().code, assignment.error().message);
+    if (auto refused = refuse_without_room()) return refused;
     if (const auto valid = validate_topic_configs(*now->config, topic.configs); !valid) {
         return failed(ErrorCode::invalid_config, valid.error());
     }
@@ -267,6 +277,7 @@ AdminOutcome TopicControl::add_partitions(const NewPartitions& wanted, Partition
     }
     const auto added = assign_more(wanted, *topic);
     if (!added) return added.error();
+    if (auto refused = refuse_without_room()) return *refused;
     if (validate_only) return {};
 
     auto next_topic = std::make_shared<TopicImage>(*topic);

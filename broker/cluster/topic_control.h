@@ -54,6 +54,7 @@ private:
     };
 
     std::vector<base::BrokerId> brokers() const;
+    std::optional<AdminOutcome> refuse_without_room() const;
     std::optional<AdminOutcome> draft(const NewTopic& topic,
                                       const std::set<std::string>& collisions,
                                       PartitionBudget& budget, Draft& made);

@@ -202,7 +202,8 @@ Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const Topi
                              storage::uuid_text(id);
                 base::log_error("storage", made.fault);
             } else {
-                made.partition = adopt(*held, each.at, id, std::move(each.log), each.high_watermark);
+                made.partition =
+                    adopt(*held, each.at, id, std::move(each.log), each.high_watermark);
                 if (!each.topic_id && id != base::Uuid{}) name_topic(*held, each.at, id);
             }
             all.push_back(std::move(made));
@@ -235,20 +236,46 @@ Result<std::shared_ptr<Partition>, std::string> LogManager::create(
     return adopt(*chosen, at, topic_id, std::move(*log), std::nullopt);
 }
 
+// Those that may get new partitions. The file system is not asked under the lock: it may be slow.
+std::set<const LogManager::Held*> LogManager::roomy() const {
+    std::set<const Held*> found;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& held : held_) {
+            if (!held->offline) found.insert(held.get());
+        }
+    }
+    if (settings_.free_percentage) {
+        std::erase_if(found, [&](const Held* held) {
+            return settings_.free_percentage(held->directory->path()) <
+                   settings_.free_percentage_min;
+        });
+    }
+    return found;
+}
+
+bool LogManager::has_room() const {
+    return !roomy().empty();
+}
+
 // The one that AlterReplicaLogDirs named, or the one with the fewest partitions.
 LogManager::Held* LogManager::choose_directory(const base::TopicPartition& at) {
+    const auto with_room = roomy();
     const std::lock_guard lock(mutex_);
     if (const auto named = wanted_.extract(at)) {
         Held* const held = find(named.mapped());
         if (held && !held->offline) return held;
     }
-    Held* emptiest = nullptr;
+    // A partition that the tree has already is made even where there is little room.
+    const auto worse = [&](const Held& held) {
+        return std::pair(!with_room.contains(&held), held.partitions.size());
+    };
+    Held* best = nullptr;
     for (auto& held : held_) {
         if (held->offline) continue;
-        if (!emptiest || held->partitions.size() < emptiest->partitions.size())
-            emptiest = held.get();
+        if (!best || worse(*held) < worse(*best)) best = held.get();
     }
-    return emptiest;
+    return best;
 }
 
 void LogManager::retire(const std::shared_ptr<Partition>& partition, const base::Uuid& unique) {

@@ -54,6 +54,10 @@ public:
         std::function<LogCleaner::Settings()> cleaner;   // In force now; any thread.
         std::size_t mover_threads = 1;                   // num.replica.alter.log.dirs.threads
         std::function<double()> moved_bytes_per_second;  // In force now; any thread.
+        // How much of a log directory's file system is free, in percent; any thread. What has less
+        // than the minimum (milena.log.dir.free.percentage.min) gets no new partition.
+        std::function<double(const std::string& directory)> free_percentage;
+        double free_percentage_min = 0;
     };
 
     struct Directory {
@@ -99,7 +103,11 @@ public:
     // broker should not have it: such a directory is left as it is and not in the result.
     [[nodiscard]] base::Result<std::vector<Loaded>, std::string> load(const TopicOf& topic_of);
 
-    // Make a new, empty partition in the directory with the fewest. Errors: one sentence.
+    // Whether a log directory may get new partitions: it is online and not nearly full.
+    bool has_room() const;
+
+    // Make a new, empty partition in the directory with the fewest, of those that have room if
+    // there are any. Errors: one sentence.
     [[nodiscard]] base::Result<std::shared_ptr<Partition>, std::string> create(
         const base::TopicPartition& at, const base::Uuid& topic_id,
         const storage::LogConfig& config);
@@ -161,6 +169,7 @@ private:
     Held* home_of(const Partition& partition);
     Held* find(const std::string& directory);
     Held* choose_directory(const base::TopicPartition& at);
+    std::set<const Held*> roomy() const;
     void settle_duplicates(const TopicOf& topic_of, std::vector<Loaded>& all);
     void resume_moves(const TopicOf& topic_of, const std::vector<Loaded>& all);
     void resume_move(Held& target, const storage::LogDirectory::Found& found,

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <future>
 #include <random>
+#include <set>
 #include <thread>
 
 namespace {
@@ -64,6 +65,10 @@ struct Fixture {
         settings.on_last_failed = [](const std::string& why) { FAIL(why); };
         settings.cleaner = [] { return broker::LogCleaner::Settings{.enabled = false}; };
         settings.moved_bytes_per_second = [this] { return bytes_per_second.load(); };
+        settings.free_percentage = [this](const std::string& directory) {
+            return full.contains(directory) ? 4.0 : 5.0;
+        };
+        settings.free_percentage_min = 5;
         auto opened = LogManager::open(std::move(settings), pool);
         INFO(std::string(opened ? "" : opened.error()));
         REQUIRE(opened);
@@ -168,6 +173,7 @@ struct Fixture {
     test::Scratch scratch;
     std::mt19937 random{1};
     std::atomic<double> bytes_per_second = no_limit;
+    std::set<std::string> full;  // Directories that have too little room for new partitions.
     boost::asio::thread_pool pool{2};
     storage::LogConfig config{.segment_bytes = 20'000, .retention_ms = -1};
     std::unique_ptr<LogManager> logs;
@@ -402,4 +408,29 @@ TEST_CASE("a directory that nobody configured, and a partition that is not there
         CHECK((*made)->directory().parent_path() == in.path(wish));
         in.logs->retire(*made, topic_id);
     }
+}
+
+TEST_CASE("a nearly full directory gets new partitions only when no other has room") {
+    Fixture in;
+    CHECK(in.logs->has_room());
+    int index = 0;
+    const auto directory_of_next = [&] {
+        const auto made = in.logs->create({"next", base::PartitionIndex(index++)}, topic_id, {});
+        REQUIRE(made);
+        return (*made)->directory().parent_path();
+    };
+    // The other one has fewer, but is nearly full.
+    const std::string taken = in.partition->directory().parent_path();
+    const std::string other = taken == in.path("a") ? in.path("b") : in.path("a");
+    in.full = {other};
+    CHECK(in.logs->has_room());
+    CHECK(directory_of_next() == taken);
+    CHECK(directory_of_next() == taken);
+    // What the cluster has decided is made in any case.
+    in.full = {taken, other};
+    CHECK(!in.logs->has_room());
+    CHECK(directory_of_next() == other);
+    in.full.clear();
+    CHECK(in.logs->has_room());
+    CHECK(directory_of_next() == other);
 }

@@ -197,11 +197,19 @@ def bad_directories():
                                          {"partition": 0, "fetch_offset": 0, "partition_max_bytes": 200000}]}])
             found = answer["responses"][0]["partitions"][0]
             checks.that(found["error_code"] == 0 and found["records"], "and what is there can be read", str(found)[:200])
+            late = {"timeout_ms": 30000, "topics": [{"name": "late", "num_partitions": 1, "replication_factor": 1}]}
+            refused = connection.call("CreateTopics", 2, **late)["topics"][0]
+            checks.that(refused["error_code"] == 38 and "milena.log.dir.free.percentage.min" in refused["error_message"],
+                        "a nearly full directory gets no new partition: INVALID_REPLICATION_FACTOR, and the key", str(refused))
+            refused = connection.call("CreatePartitions", 1, timeout_ms=30000, validate_only=False, topics=[
+                {"name": "full", "count": 2, "assignments": None}])["results"][0]
+            checks.equal(refused["error_code"], 38, "nor does a topic that is there get more of them")
         subprocess.run(["mount", "-o", "remount,size=64m", str(place.data)], check=True)
         with wire.Connection(place.port, seconds=60) as connection:
             part = connection.call("Produce", 5, **wire.produce("full", big, version=5))["responses"][0]["partition_responses"][0]
             checks.equal((part["error_code"], part["base_offset"]), (0, acknowledged + 1),
                          "with room again it takes records without a restart, at the next offset")
+            checks.equal(connection.call("CreateTopics", 2, **late)["topics"][0]["error_code"], 0, "and new partitions")
         for process in place.running:
             process.end(signal.SIGKILL, 10)
 
