@@ -29,6 +29,7 @@ from . import kafka
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SERVING = re.compile(r"\bserving PLAINTEXT://\S+")
+METADATA_SERVING = re.compile(r"^serving ")
 
 # What clients' tests expect of a broker. Kafka's own defaults are made for three machines.
 SETTINGS = {
@@ -44,6 +45,11 @@ SETTINGS = {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
 }
+
+
+def binary():
+    """The program under test: build/milena, or what MILENA_BINARY names."""
+    return os.environ.get("MILENA_BINARY", str(ROOT / "build/milena"))
 
 
 def free_port():
@@ -245,7 +251,7 @@ class Milena(Broker):
 
     def __init__(self, settings=None, environment=None, prefix=()):
         super().__init__(settings, environment)
-        self.binary = os.environ.get("MILENA_BINARY", str(ROOT / "build/milena"))
+        self.binary = binary()
         self.prefix = tuple(prefix)     # words before the command, such as faketime and its argument
         # With MILENA_TEST_ZOOKEEPER every suite runs with its metadata in an Apache ZooKeeper.
         self.zookeeper = Zookeeper(self.folder) if os.environ.get("MILENA_TEST_ZOOKEEPER") else None

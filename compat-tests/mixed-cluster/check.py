@@ -7,16 +7,15 @@ it and brokers are killed. At the end every replica of every partition is the sa
 import argparse
 import contextlib
 import itertools
-import re
 import sys
 import threading
-import time
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from harness import brokers, history, kafka, workload
+from harness import brokers, history, workload
 from harness.checks import Checks, exit_with
+from harness.cluster import elect, in_sync, led_by, readable_directory, same_directories, wait_until
 
 TOPIC = "shared"
 ASSIGNMENT = [[1, 2, 3], [2, 3, 1], [3, 1, 2]]      # The last one is led by ours.
@@ -47,45 +46,6 @@ class Kafka(brokers.ApacheKafka39):
 class Ours(brokers.Milena):
     def __init__(self, zookeeper, number):
         super().__init__({**SETTINGS, "broker.id": str(number), "zookeeper.connect": f"127.0.0.1:{zookeeper.port}"})
-
-
-def wait_until(holds, what, seconds=120):
-    """Ask until it holds. RuntimeError with what was seen last."""
-    deadline, seen = time.monotonic() + seconds, None
-    while time.monotonic() < deadline:
-        with contextlib.suppress(KafkaException):
-            seen = holds()
-            if seen is True:
-                return
-        time.sleep(0.05)
-    raise RuntimeError(f"{what}: not within {seconds} s; seen last: {seen}")
-
-
-def partitions(bootstrap, topic=TOPIC):
-    """partition -> (leader, sorted ISR), as the broker says."""
-    found = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(topic, timeout=10)
-    return {number: (each.leader, sorted(each.isrs)) for number, each in found.topics[topic].partitions.items()}
-
-
-def in_sync(bootstrap, *members, topic=TOPIC):
-    """Every partition's ISR has these members, and no others."""
-    def look():
-        seen = partitions(bootstrap, topic)
-        return all(isr == sorted(members) for _, isr in seen.values()) or seen
-    wait_until(look, f"the ISR of {topic} is {members}")
-
-
-def led_by(bootstrap, leaders):
-    def look():
-        seen = {number: leader for number, (leader, _) in partitions(bootstrap).items()}
-        return seen == leaders or seen
-    wait_until(look, f"the leaders are {leaders}")
-
-
-def elect(bootstrap):
-    code, out, err = kafka.run_tool("3.9.1", "kafka-leader-election", "--bootstrap-server", bootstrap,
-                                    "--election-type", "preferred", "--all-topic-partitions")
-    return code == 0, out + err
 
 
 class Load:
@@ -151,21 +111,6 @@ def offsets_of_groups(cluster):
                          f"group-{number}: offsets are there by way of {broker.name} {broker.settings['broker.id']}")
 
 
-def same_directories(cluster):
-    """The logs of all replicas have the same bytes: offsets, epochs, records."""
-    names = {path.name for broker in cluster for path in broker.data.iterdir() if re.fullmatch(r"\S+-\d+", path.name)}
-    for name in sorted(names):
-        logs = [b"".join(file.read_bytes() for file in sorted((broker.data / name).glob("*.log"))) for broker in cluster]
-        checks.that(len(logs[0]) > 0 or not name.startswith(TOPIC), f"{name} has records")
-        checks.equal([len(log) for log in logs], [len(logs[0])] * len(logs), f"{name}: as long at every broker")
-        checks.that(all(log == logs[0] for log in logs), f"{name}: the same bytes at every broker")
-    ours = cluster[-1]
-    files = [str(file) for file in sorted(ours.data.glob(f"{TOPIC}-*/*.log"))]
-    code, out, err = kafka.run_tool("3.9.1", "kafka-dump-log", "--deep-iteration", "--files", ",".join(files))
-    checks.that(code == 0 and "isvalid: false" not in out and "Exception" not in out + err,
-                "kafka-dump-log reads our replicas", err[-300:])
-
-
 def joins(cluster):
     for broker in cluster:
         def look():
@@ -181,8 +126,8 @@ def happen(cluster):
     joins(cluster)
     client = AdminClient({"bootstrap.servers": ours.bootstrap, "log_level": 0})
     client.create_topics([NewTopic(TOPIC, len(ASSIGNMENT), replica_assignment=ASSIGNMENT)])[TOPIC].result(60)
-    in_sync(ours.bootstrap, *everybody)
-    led_by(one.bootstrap, {0: 1, 1: 2, 2: OURS})
+    in_sync(ours.bootstrap, TOPIC, *everybody)
+    led_by(one.bootstrap, TOPIC, {0: 1, 1: 2, 2: OURS})
     load = Load(",".join(broker.bootstrap for broker in cluster))
 
     with load.during("three leaders"):
@@ -192,32 +137,32 @@ def happen(cluster):
 
     with load.during("ours is killed"):
         ours.kill()
-        in_sync(one.bootstrap, 1, 2)
+        in_sync(one.bootstrap, TOPIC, 1, 2)
     with load.during("ours comes back"):
         ours.start()
-        in_sync(one.bootstrap, *everybody)
+        in_sync(one.bootstrap, TOPIC, *everybody)
     with load.during("ours leads again"):
         done, said = elect(one.bootstrap)
         checks.that(done, "kafka-leader-election gives ours its partition", said)
-        led_by(one.bootstrap, {0: 1, 1: 2, 2: OURS})
+        led_by(one.bootstrap, TOPIC, {0: 1, 1: 2, 2: OURS})
 
     with load.during("a Kafka is killed"):
         two.kill()
-        in_sync(ours.bootstrap, 1, OURS)
+        in_sync(ours.bootstrap, TOPIC, 1, OURS)
     with load.during("it comes back"):
         two.start()
-        in_sync(ours.bootstrap, *everybody)
+        in_sync(ours.bootstrap, TOPIC, *everybody)
     load.compare(cluster, "after two kills")
     offsets_of_groups(cluster)
 
     with load.during("ours stops"):
         code = ours.stop()
         checks.equal(code, 0, "ours ends cleanly")
-        in_sync(one.bootstrap, 1, 2)
+        in_sync(one.bootstrap, TOPIC, 1, 2)
     with load.during("ours starts again"):
         ours.start()
-        in_sync(one.bootstrap, *everybody)
-    in_sync(one.bootstrap, *everybody, topic="__consumer_offsets")
+        in_sync(one.bootstrap, TOPIC, *everybody)
+    in_sync(one.bootstrap, "__consumer_offsets", *everybody)
     load.compare(cluster, "at the end")
 
 
@@ -234,7 +179,8 @@ def main():
         for broker in reversed(cluster):
             broker.stop()
         if checks.failed == 0:
-            checks.run("the directories", same_directories, cluster)
+            checks.run("the directories", same_directories, checks, cluster, TOPIC)
+            checks.run("our directory", readable_directory, checks, cluster[-1], TOPIC)
         if checks.failed:
             for broker in cluster:
                 print(f"--- the last lines of broker {broker.settings['broker.id']}\n{broker.log_tail()}---")
