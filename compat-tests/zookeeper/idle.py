@@ -47,7 +47,7 @@ def switches(pid):
 
 
 def idle(checks):
-    with model.ours(f"maxSessionTimeout={TIMEOUT}\n") as place:
+    with model.ours(f"maxClientCnxns=0\nmaxSessionTimeout={TIMEOUT}\n") as place:
         pid = place.process.child.pid
         held = sessions(place.port, FIRST)
         before = hostile.resident_kib(pid)

@@ -26,6 +26,7 @@ from harness.checks import Checks
 
 BINARY = os.environ.get("MILENA_BINARY", str(brokers.ROOT / "build/milena"))
 WAIT = 60
+SERVING = re.compile("^serving ")
 CONNECTIONS = 3
 NAMES = "abc"
 ODD_PATHS = ["", "/", "a", "/a/", "//", "/a//b", "/./a", "/a/..", "/a\0b", "/\x01", "/\x85", "/\ue000", "/\ufff1", "/\xe9",
@@ -56,8 +57,14 @@ class Place:
         self.port = brokers.free_port()
         (self.folder / "zoo.cfg").write_text(
             f"dataDir={self.folder / 'data'}\nclientPort={self.port}\nclientPortAddress=127.0.0.1\ntickTime=2000\n"
-            f"maxClientCnxns=0\nadmin.enableServer=false\n{more}")
-        self.process = brokers.Process([*words, str(self.folder / "zoo.cfg")], self.folder / "log")
+            f"admin.enableServer=false\n{more}")
+        self.words = [*words, str(self.folder / "zoo.cfg")]
+        self.process = brokers.Process(self.words, self.folder / "log")
+
+    def restart(self):
+        """kill -9, and the same again."""
+        self.process.end(signal.SIGKILL, WAIT)
+        self.process = brokers.Process(self.words, self.folder / "log")
 
     def __enter__(self):
         return self
@@ -67,18 +74,18 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def ours(more=""):
+def ours(more="maxClientCnxns=0\n"):
     place = Place([BINARY, "metadata"], more)
-    place.process.wait_for(re.compile("^serving "), WAIT)
+    place.process.wait_for(SERVING, WAIT)
     return place
 
 
-def theirs():
+def theirs(more="maxClientCnxns=0\n"):
     home = kafka.home("3.9.1")
     place = Place(["java", "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.extendedTypesEnabled=true",
                    "-Dzookeeper.digest.enabled=false", "-Dlog4j.configuration=file:" +
                    str(pathlib.Path(__file__).resolve().parent.parent / "harness/log4j.properties"),
-                   "-cp", f"{home}/libs/*", "org.apache.zookeeper.server.quorum.QuorumPeerMain"])
+                   "-cp", f"{home}/libs/*", "org.apache.zookeeper.server.quorum.QuorumPeerMain"], more)
     for _ in range(WAIT * 10):   # Each try waits for a connection to be refused or made.
         with contextlib.suppress(OSError, jute.Closed):
             jute.Client(place.port, seconds=1).close()

@@ -9,6 +9,7 @@ if [[ " $* " != *" --against "* ]]; then
     counted env PYTHONPATH="$folder/.." "$cache/kazoo/bin/python" alone.py
     counted env PYTHONPATH="$folder/.." python3 model.py --seeds 1-12
     counted env PYTHONPATH="$folder/.." python3 hostile.py
+    counted env PYTHONPATH="$folder/.." python3 monitor.py
     counted env PYTHONPATH="$folder/.." python3 idle.py
 fi
 finish

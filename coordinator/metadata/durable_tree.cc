@@ -31,8 +31,8 @@ void SnapshotRun::abandon() {
 
 base::Result<std::unique_ptr<DurableTree>, Fault> DurableTree::open(
     storage::Disk& disk, const Places& places, const std::function<base::Uuid()>& draw_tree_id,
-    std::uint64_t room_bytes_max) {
-    auto recovered = recover(disk, places, draw_tree_id, room_bytes_max);
+    std::uint64_t room_bytes_max, const std::function<std::int64_t()>& monotonic_ms) {
+    auto recovered = recover(disk, places, draw_tree_id, room_bytes_max, monotonic_ms);
     if (!recovered) return base::Unexpected(recovered.error());
     return std::unique_ptr<DurableTree>(new DurableTree(disk, places, std::move(*recovered)));
 }

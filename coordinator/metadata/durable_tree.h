@@ -73,10 +73,12 @@ public:
     // outlives this.
     [[nodiscard]] static base::Result<std::unique_ptr<DurableTree>, storage::Fault> open(
         storage::Disk& disk, const Places& places, const std::function<base::Uuid()>& draw_tree_id,
-        std::uint64_t room_bytes_max = 0);
+        std::uint64_t room_bytes_max = 0,
+        const std::function<std::int64_t()>& monotonic_ms = [] { return std::int64_t{0}; });
 
     const Tree& tree() const noexcept { return tree_; }
     const std::vector<std::string>& notes() const noexcept { return notes_; }  // Of recovery.
+    const RecoveryFigures& recovery() const noexcept { return recovery_; }
 
     // Requires what Tree::apply and Journal::append require.
     std::vector<Event> apply(const Transaction& transaction);
@@ -114,7 +116,8 @@ private:
           tree_(std::move(recovered.tree)),
           journal_(std::move(recovered.journal)),
           tree_id_(recovered.tree_id),
-          notes_(std::move(recovered.notes)) {}
+          notes_(std::move(recovered.notes)),
+          recovery_(recovered.figures) {}
 
     storage::Disk& disk_;
     const Places places_;
@@ -123,6 +126,7 @@ private:
     Journal journal_;
     const base::Uuid tree_id_;
     const std::vector<std::string> notes_;
+    const RecoveryFigures recovery_;
 };
 
 }  // namespace coordinator

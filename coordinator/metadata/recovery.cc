@@ -70,13 +70,19 @@ base::Result<Segment, Fault> read_segment(storage::Disk& disk,
 // One run of recovery; what it knows so far.
 class Recovery {
 public:
-    Recovery(storage::Disk& disk, const Places& places, std::uint64_t room_bytes_max)
-        : disk_(disk), places_(places), room_bytes_max_(room_bytes_max) {}
+    Recovery(storage::Disk& disk, const Places& places, std::uint64_t room_bytes_max,
+             const std::function<std::int64_t()>& monotonic_ms)
+        : disk_(disk),
+          places_(places),
+          room_bytes_max_(room_bytes_max),
+          monotonic_ms_(monotonic_ms),
+          begun_ms_(monotonic_ms()) {}
 
     base::Result<Recovered, Fault> run(const std::function<base::Uuid()>& draw_tree_id) {
         auto files = list(disk_, places_);
         if (!files) return base::Unexpected(files.error());
         auto begun = load_newest(files->snapshots);
+        loaded_ms_ = monotonic_ms_();
         if (begun) begun = drop_unborn(files->segments);
         if (begun) begun = pass_over_given_up(files->segments);
         if (!begun) return base::Unexpected(begun.error());
@@ -169,7 +175,19 @@ private:
         auto journal =
             Journal::create(disk_, places_.journal, *tree_id_, tree_.last_zxid(), room_bytes_max_);
         if (!journal) return base::Unexpected(journal.error());
-        return Recovered{std::move(tree_), std::move(*journal), *tree_id_, std::move(notes_)};
+        return recovered(std::move(*journal));
+    }
+
+    Recovered recovered(Journal journal) {
+        const std::int64_t now_ms = monotonic_ms_();
+        return {std::move(tree_),
+                std::move(journal),
+                *tree_id_,
+                std::move(notes_),
+                {.snapshot_ms = loaded_ms_ - begun_ms_,
+                 .journal_ms = now_ms - loaded_ms_,
+                 .all_ms = now_ms - begun_ms_,
+                 .transactions = transactions_}};
     }
 
     // The journal has to begin at or before what follows the snapshot.
@@ -268,6 +286,7 @@ private:
         const auto fits = tree_.fits(*transaction);
         if (!fits) return base::Unexpected(corrupt(segment.path, entry.at, fits.error()));
         tree_.apply(*transaction);
+        ++transactions_;
         return {};
     }
 
@@ -312,12 +331,16 @@ private:
                                         .bytes = end_bytes_,
                                         .room = last_segment_->bytes.size()},
                                        room_bytes_max_);
-        return Recovered{std::move(tree_), std::move(journal), *tree_id_, std::move(notes_)};
+        return recovered(std::move(journal));
     }
 
     storage::Disk& disk_;
     const Places& places_;
     const std::uint64_t room_bytes_max_;
+    const std::function<std::int64_t()>& monotonic_ms_;
+    const std::int64_t begun_ms_;
+    std::int64_t loaded_ms_ = 0;  // When the snapshot was.
+    std::int64_t transactions_ = 0;
     Tree tree_;
     std::optional<base::Uuid> tree_id_;
     bool last_has_entries_ = false;  // The last segment.
@@ -334,8 +357,9 @@ private:
 
 base::Result<Recovered, Fault> recover(storage::Disk& disk, const Places& places,
                                        const std::function<base::Uuid()>& draw_tree_id,
-                                       std::uint64_t room_bytes_max) {
-    return Recovery(disk, places, room_bytes_max).run(draw_tree_id);
+                                       std::uint64_t room_bytes_max,
+                                       const std::function<std::int64_t()>& monotonic_ms) {
+    return Recovery(disk, places, room_bytes_max, monotonic_ms).run(draw_tree_id);
 }
 
 bool holds_metadata(storage::Disk& disk, const std::filesystem::path& directory) {

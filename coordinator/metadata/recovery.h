@@ -33,20 +33,30 @@ struct Places {
     Places(const std::filesystem::path& both) : snapshots(both), journal(both) {}
 };
 
+// What it took, for people.
+struct RecoveryFigures {
+    std::int64_t snapshot_ms = 0;
+    std::int64_t journal_ms = 0;
+    std::int64_t all_ms = 0;
+    std::int64_t transactions = 0;  // Of the journal.
+};
+
 struct Recovered {
     Tree tree;
     Journal journal;
     base::Uuid tree_id{};
     std::vector<std::string> notes;  // What people should know: what was cut or passed over.
+    RecoveryFigures figures = {};
 };
 
 // Recover the tree of `places`, or begin a new one, with the id that `draw_tree_id` gives,
 // when there are no files of one. All that was recovered is durable. `room_bytes_max` is the
-// journal's. Requires that nobody else uses the directory. Faults: corrupt, with file and position;
-// foreign, with both versions or with the file of another tree; io, no_space.
+// journal's; `monotonic_ms` is asked what it took. Requires that nobody else uses the directory.
+// Faults: corrupt, with file and position; foreign, with both versions or with the file of another
+// tree; io, no_space.
 [[nodiscard]] base::Result<Recovered, storage::Fault> recover(
     storage::Disk& disk, const Places& places, const std::function<base::Uuid()>& draw_tree_id,
-    std::uint64_t room_bytes_max);
+    std::uint64_t room_bytes_max, const std::function<std::int64_t()>& monotonic_ms);
 
 // Whether the directory holds files of a tree, so that recover() would not begin a new one.
 // False, too, when it cannot be listed.

@@ -38,8 +38,8 @@ base::Result<std::unique_ptr<MetadataService>, std::string> MetadataService::sta
         settings.random(id);
         return id;
     };
-    auto tree =
-        DurableTree::open(*settings.disk, places, draw_tree_id, settings.journal_room_bytes_max);
+    auto tree = DurableTree::open(*settings.disk, places, draw_tree_id,
+                                  settings.journal_room_bytes_max, settings.monotonic_ms);
     if (!tree) return base::Unexpected("metadata: " + tree.error().detail);
     for (const std::string& note : (*tree)->notes()) {
         if (settings.log) settings.log("metadata: " + note);

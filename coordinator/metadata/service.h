@@ -28,12 +28,13 @@
 // requests in flight of its callers.
 #pragma once
 
-#include "coordinator/metadata/timing.h"
+#include "coordinator/metadata/spread.h"
 #include "coordinator/metadata/tree.h"
 #include "coordinator/metadata/watches.h"
 #include "protocol/base/result.h"
 #include "storage/disk.h"
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -81,9 +82,19 @@ class MetadataService {
 public:
     // For people.
     struct Figures {
-        Timing syncs;  // Of the journal.
-        std::int64_t snapshots = 0;
+        Spread sync_ms;            // Of the journal.
+        Spread sync_transactions;  // For which there was one.
+        Spread snapshot_ms;
+        // Of the events that somebody waited for: how many did. By EventType, from 1.
+        std::array<Spread, 4> watchers;
         std::int64_t sessions_expired = 0;
+        // Of the start, once each; nothing when they were reset since.
+        struct Start {
+            Spread all_ms;
+            Spread snapshot_ms;
+            Spread journal_ms;
+            Spread transactions;
+        } start;
         Zxid last_snapshot = {};
         std::int64_t last_snapshot_ms = 0;  // Since 1970; 0: none since the start.
     };

@@ -61,6 +61,11 @@ MetadataService::Loop::Loop(Settings settings, DirectoryLocks locks,
       segment_transactions_(tree_->journal_transactions()),
       expiry_(settings_.tick_ms),
       durable_here_(durable_) {
+    const RecoveryFigures& took = tree_->recovery();
+    figures_.start.all_ms.add(took.all_ms);
+    figures_.start.snapshot_ms.add(took.snapshot_ms);
+    figures_.start.journal_ms.add(took.journal_ms);
+    figures_.start.transactions.add(took.transactions);
     const std::int64_t now_ms = settings_.monotonic_ms();
     next_reap_ms_ = now_ms + reap_every_ms;
     for (const auto& [id, session] : tree_->tree().sessions()) {
@@ -163,7 +168,9 @@ void MetadataService::Loop::apply(const Transaction& transaction) {
             for (const Follower& follower : followers_) follower.follow(changes);
         });
     }
-    for (const auto& [watcher, event] : watches_.fire(*events)) {
+    const auto fired = watches_.fire(*events);
+    count_watchers(fired);
+    for (const auto& [watcher, event] : fired) {
         const auto guest = guests_.find(watcher);
         if (guest == guests_.end()) continue;
         const bool may_know =
@@ -215,13 +222,29 @@ base::Result<void, ZkError> MetadataService::Loop::end_session(SessionId session
 
 MetadataService::Figures MetadataService::Loop::figures() const {
     const std::lock_guard lock(mutex_);
-    Figures figures{
-        .syncs = syncs_, .snapshots = snapshots_, .sessions_expired = sessions_expired_};
-    if (last_snapshot_) {
-        figures.last_snapshot = last_snapshot_->first;
-        figures.last_snapshot_ms = last_snapshot_->second;
-    }
+    Figures figures = figures_;
+    figures.watchers = watchers_;
+    figures.sessions_expired = sessions_expired_;
     return figures;
+}
+
+// The last snapshot is no figure, but what is there.
+void MetadataService::Loop::reset_figures() {
+    watchers_ = {};
+    sessions_expired_ = 0;
+    const std::lock_guard lock(mutex_);
+    figures_ = {.last_snapshot = figures_.last_snapshot,
+                .last_snapshot_ms = figures_.last_snapshot_ms};
+}
+
+void MetadataService::Loop::count_watchers(const std::vector<WatchTable::Fired>& fired) {
+    for (auto at = fired.begin(); at != fired.end();) {
+        const Event* const event = at->event;
+        const auto next = std::find_if(
+            at, fired.end(), [&](const WatchTable::Fired& one) { return one.event != event; });
+        watchers_[static_cast<std::size_t>(event->type) - 1].add(next - at);
+        at = next;
+    }
 }
 
 MetadataService::Loop::Guest* MetadataService::Loop::guest(WatcherId id) {
@@ -491,8 +514,10 @@ void MetadataService::Loop::give_back_journal() {
 // False when that was the end of the journal.
 bool MetadataService::Loop::commit(JournalBatch& batch) {
     bool said = false;
-    const std::int64_t since_ms = settings_.monotonic_ms();
+    std::int64_t since_ms = 0;
+    const Zxid before = tree_->synced_zxid();
     for (;;) {
+        since_ms = settings_.monotonic_ms();
         const auto committed = tree_->commit(batch);
         if (committed) break;
         if (committed.error().kind != FaultKind::no_space || !wait_for_space()) {
@@ -507,7 +532,8 @@ bool MetadataService::Loop::commit(JournalBatch& batch) {
     }
     if (said) say("the metadata journal goes on");
     const std::lock_guard lock(mutex_);
-    syncs_.took(settings_.monotonic_ms() - since_ms);
+    figures_.sync_ms.add(settings_.monotonic_ms() - since_ms);
+    figures_.sync_transactions.add(tree_->synced_zxid().value() - before.value());
     return true;
 }
 
@@ -551,6 +577,7 @@ void MetadataService::Loop::run_snapshots() {
         }
         if (!run) return;
         const Zxid zxid = run->zxid();
+        const std::int64_t since_ms = settings_.monotonic_ms();
         const auto written = write(*run);
         if (!written) {
             run->abandon();
@@ -564,8 +591,9 @@ void MetadataService::Loop::run_snapshots() {
         const std::lock_guard lock(mutex_);
         snapshot_is_on_ = false;
         if (!written) continue;
-        ++snapshots_;
-        last_snapshot_.emplace(zxid, settings_.wall_ms());
+        figures_.snapshot_ms.add(settings_.monotonic_ms() - since_ms);
+        figures_.last_snapshot = zxid;
+        figures_.last_snapshot_ms = settings_.wall_ms();
     }
 }
 

@@ -82,6 +82,7 @@ public:
     Zxid durable() const { return durable_here_; }
     bool is_durable(std::string_view path) const { return !unsynced_.holds(path); }
     Figures figures() const;
+    void reset_figures();
 
     [[nodiscard]] base::Result<Committed, Refused> commit(const std::vector<Op>& ops,
                                                           const Caller& caller);
@@ -119,6 +120,7 @@ private:
     void take_journal();
     void let_followers_in();
     void release_session(SessionId session);
+    void count_watchers(const std::vector<WatchTable::Fired>& fired);
     std::vector<NodeChange> changes_of(const std::vector<Event>& events) const;
     bool is_snapshot_due() const;
     void begin_snapshot();
@@ -144,7 +146,7 @@ private:
     // Held for decide, apply and reads, and while a snapshot takes a slice.
     mutable std::mutex tree_mutex_;
 
-    // Guards what is below it; never held together with tree_mutex_.
+    // Guards what is below it. tree_mutex_ may be held, and is not taken meanwhile.
     mutable std::mutex mutex_;
     std::condition_variable wake_;          // The service thread.
     std::condition_variable journal_wake_;  // The journal thread.
@@ -156,15 +158,13 @@ private:
     Zxid durable_;
     std::uint64_t segment_bytes_ = 0;
     std::int64_t segment_transactions_ = 0;
-    Timing syncs_;
     bool stopping_ = false;
     bool stopped_ = false;  // The queue is empty for ever.
     bool journal_stops_ = false;
     bool failed_ = false;
     bool snapshot_is_on_ = false;
     std::unique_ptr<SnapshotRun> snapshot_;  // On its way to the snapshot thread.
-    std::int64_t snapshots_ = 0;
-    std::optional<std::pair<Zxid, std::int64_t>> last_snapshot_;
+    Figures figures_;                        // But for those that the service thread has.
 
     // Of the service thread alone.
     SessionExpiry expiry_;
@@ -176,10 +176,11 @@ private:
     Unsynced unsynced_;
     std::deque<Held> waiting_;
     std::vector<std::function<void(bool)>> at_once_;
-    std::int64_t sessions_expired_ = 0;
     std::unordered_map<WatcherId, Guest> guests_;
     std::unordered_map<SessionId, WatcherId> attached_;  // Sessions that clients hold.
     WatchTable watches_;
+    decltype(Figures::watchers) watchers_;
+    std::int64_t sessions_expired_ = 0;
     std::int64_t round_ms_ = 0;  // When the round began.
     std::atomic<std::uint64_t> next_watcher_{1};
 

@@ -91,6 +91,10 @@ MetadataService::Figures Turn::figures() const {
     return loop_.figures();
 }
 
+void Turn::reset_figures() {
+    loop_.reset_figures();
+}
+
 std::vector<std::pair<SessionId, std::int64_t>> Turn::deadlines() const {
     std::vector<std::pair<SessionId, std::int64_t>> all;
     for (const auto& [id, session] : tree().sessions()) {

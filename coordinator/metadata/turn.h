@@ -86,6 +86,7 @@ public:
 
     const WatchTable& all_watches() const;
     MetadataService::Figures figures() const;
+    void reset_figures();
     // When each session expires if it is not heard of; of the service's monotonic clock, 0: never.
     std::vector<std::pair<SessionId, std::int64_t>> deadlines() const;
     SessionId session_of(WatcherId client) const;

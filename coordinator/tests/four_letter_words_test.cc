@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 using namespace coordinator;
@@ -18,16 +19,28 @@ Observation observation() {
     seen.figures.received = 7;
     seen.figures.sent = 6;
     seen.figures.latency = {0, 9, 10, 4};
+    for (const std::int64_t ms : {0, 1, 9}) seen.figures.read_latency.add(ms);
+    for (const std::int64_t waited : {1, 2}) seen.service.watchers[1].add(waited);
     ConnectionState one{.peer = "127.0.0.1:4711",
                         .queued = 1,
                         .established_ms = 5,
                         .timeout_ms = 4000,
                         .session = SessionId(0x1a)};
     one.figures.received = 5;
-    one.figures.answered(
-        {.operation = "EXIS", .xid = 7, .zxid = 3, .bytes = 20, .at_ms = 9, .took_ms = 2});
-    one.figures.answered(
-        {.operation = "", .xid = -4, .zxid = 0, .bytes = 20, .at_ms = 11, .took_ms = 0});
+    one.figures.answered({.operation = "EXIS",
+                          .xid = 7,
+                          .as = Counted::read,
+                          .zxid = 3,
+                          .bytes = 20,
+                          .at_ms = 9,
+                          .took_ms = 2});
+    one.figures.answered({.operation = "",
+                          .xid = -4,
+                          .as = Counted::read,
+                          .zxid = 0,
+                          .bytes = 20,
+                          .at_ms = 11,
+                          .took_ms = 0});
     seen.connections = {one, {.peer = "[::1]:4712"}};
     seen.zxid = Zxid(0x2b);
     seen.nodes = 5;
@@ -75,6 +88,8 @@ TEST_CASE("mntr has a line for each figure") {
     CHECK(word("mntr").contains("zk_avg_latency\t2.5\n"));
     CHECK(word("mntr").contains("zk_watch_count\t3\n"));
     CHECK(word("mntr").contains("zk_cnt_fsynctime\t0\n"));
+    CHECK(word("mntr").contains("zk_p999_readlatency\t9\n"));
+    CHECK(word("mntr").contains("zk_avg_node_deleted_watch_count\t1.5\n"));
 }
 
 TEST_CASE("conf has ZooKeeper's names in their order") {
@@ -119,10 +134,22 @@ TEST_CASE("the admin server tells the same as JSON, under ZooKeeper's names") {
     CHECK(command("watches_by_path")["path_to_session_ids"]["/b"] == std::vector<int>{0x1a});
     CHECK(command("watch_summary")["num_total_watches"] == 3);
     CHECK(command("mntr")["znode_count"] == 5);
+    CHECK(command("mntr")["avg_node_deleted_watch_count"] == 1.5);
+    CHECK(command("mntr")["p50_readlatency"] == 1);
     CHECK(command("conf")["data_log_dir"] == "/l");
     CHECK_FALSE(admin_commands::is_command("nonsense"));
     CHECK_FALSE(admin_commands::is_command(""));
     CHECK(nlohmann::json::parse(admin_commands::unknown("x"))["error"] == "Unknown command: x");
+}
+
+TEST_CASE("the admin server's monitor has every line of mntr") {
+    const auto json = command("monitor");
+    std::istringstream lines(word("mntr"));
+    std::size_t count = 0;
+    for (std::string name, value; std::getline(std::getline(lines, name, '\t'), value); ++count) {
+        CHECK_MESSAGE(json.contains(name.substr(3)), name);
+    }
+    CHECK(count == json.size() - 2);  // "command" and "error".
 }
 
 TEST_CASE("paths that are no text do not break the JSON") {

@@ -1,6 +1,7 @@
 #include "coordinator/metadata/server/admin_commands.h"
 
 #include "coordinator/metadata/server/machine_facts.h"
+#include "coordinator/metadata/server/monitor.h"
 
 #include <algorithm>
 #include <array>
@@ -44,9 +45,9 @@ Json connection(const ConnectionState& each, bool in_full) {
     made["last_zxid"] = was_asked ? last.zxid : -1;
     made["last_response_time"] = last.at_ms;
     made["last_latency"] = last.took_ms;
-    made["min_latency"] = figures.latency.min_ms;
-    made["avg_latency"] = static_cast<std::int64_t>(figures.latency.average_ms());
-    made["max_latency"] = figures.latency.max_ms;
+    made["min_latency"] = figures.latency.min;
+    made["avg_latency"] = static_cast<std::int64_t>(figures.latency.average());
+    made["max_latency"] = figures.latency.max;
     return made;
 }
 
@@ -109,12 +110,12 @@ Json server_stats(const Observation& seen) {
                         {"last_processed_zxid", seen.zxid.value()},
                         {"outstanding_requests", seen.outstanding()},
                         {"server_state", "standalone"},
-                        {"avg_latency", figures.latency.average_ms()},
-                        {"max_latency", figures.latency.max_ms},
-                        {"min_latency", figures.latency.min_ms},
+                        {"avg_latency", figures.latency.average()},
+                        {"max_latency", figures.latency.max},
+                        {"min_latency", figures.latency.min},
                         {"num_alive_client_connections", seen.connections.size()},
                         {"uptime", seen.uptime_ms},
-                        {"auth_failed_count", figures.auth_failed}};
+                        {"auth_failed_count", 0}};
     return {{"version", server_version},
             {"read_only", false},
             {"server_stats", stats},

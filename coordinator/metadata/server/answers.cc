@@ -545,6 +545,28 @@ Answer prepare(OpCode type, wire::Reader& reader, const std::string& host) {
     };
 }
 
+Counted counted(OpCode type) {
+    switch (type) {
+        case OpCode::auth:
+        case OpCode::sasl:
+            return Counted::aside;
+        case OpCode::ping:
+            return Counted::ping;
+        case OpCode::create:
+        case OpCode::create2:
+        case OpCode::create_container:
+        case OpCode::create_ttl:
+        case OpCode::del:
+        case OpCode::set_data:
+        case OpCode::set_acl:
+        case OpCode::multi:
+        case OpCode::close_session:
+            return Counted::update;
+        default:
+            return Counted::read;
+    }
+}
+
 const char* short_name(OpCode type) {
     switch (type) {
         case OpCode::ping:

@@ -12,6 +12,7 @@
 // Source: Apache ZooKeeper's FinalRequestProcessor and PrepRequestProcessor (3.8.4).
 #pragma once
 
+#include "coordinator/metadata/server/statistics.h"
 #include "coordinator/metadata/turn.h"
 #include "protocol/wire/reader.h"
 #include "protocol/wire/writer.h"
@@ -47,6 +48,9 @@ using Answer = std::function<Verdict(Turn&, ReplyBytes&)>;
 
 // The rest of a request behind its header.
 Answer prepare(zookeeper::OpCode type, wire::Reader& reader, const std::string& host);
+
+// Which figures it goes into.
+Counted counted(zookeeper::OpCode type);
 
 // Its name in four letters, as `cons` tells; "" when it has none.
 const char* short_name(zookeeper::OpCode type);

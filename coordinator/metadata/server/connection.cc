@@ -164,7 +164,9 @@ void Connection::await_first_frame() {
     deadline_ = std::make_unique<asio::steady_timer>(stream_.executor(), first_frame_within);
     deadline_->async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
         const auto self = weak.lock();
-        if (!cancelled && self && self->deadline_) self->close("it does not say what it wants");
+        if (cancelled || !self || !self->deadline_) return;
+        self->home_.statistics->count(&Statistics::Figures::connections_silent);
+        self->close("it does not say what it wants");
     });
 }
 
@@ -185,8 +187,9 @@ void Connection::read_frames() {
             continue;
         }
         if (got.error() != NetFault::would_block) {
-            if (!ends_) close("");
-            return;
+            if (ends_) return;
+            home_.statistics->count(&Statistics::Figures::connections_dropped);
+            return close("");
         }
         reader_.rest();
         stream_.when_readable([self = shared_from_this()](bool is_open) {

@@ -1,5 +1,6 @@
 #include "coordinator/metadata/server/dialog.h"
 
+#include "protocol/wire/big_endian.h"
 #include "protocol/zookeeper/messages.h"
 
 #include <algorithm>
@@ -11,6 +12,8 @@ namespace coordinator {
 namespace jute = zookeeper::jute;
 
 namespace {
+
+constexpr std::size_t frame_length_bytes = 4;
 
 std::string text_of(const Password& password) {
     return {reinterpret_cast<const char*>(password.data()), password.size()};
@@ -42,7 +45,7 @@ void Dialog::start() {
         if (!dialog) return;
         std::vector<std::byte> frame;
         write_event(frame, event.type, event.path);
-        dialog->statistics_->told_of_event();
+        dialog->count_events(frame);
         dialog->outlet_->tell(std::move(frame));
     };
     client.ended = [self = weak_from_this()] {
@@ -60,7 +63,7 @@ void Dialog::leave() {
 
 void Dialog::take_turn(std::size_t bytes, Step step) {
     auto asked = std::make_shared<Asked>(Asked{std::move(step), monotonic_ms_()});
-    statistics_->received(bytes);
+    statistics_->received(frame_length_bytes + bytes);
     auto is_put_off = std::make_shared<bool>(false);
     service_.take_turn(
         id_,
@@ -116,15 +119,22 @@ void Dialog::decide(Turn& turn, Asked& asked) {
 
 void Dialog::say(Asked& asked, bool durable) {
     Said& said = asked.said;
-    if (!durable) said.frames.clear();
+    if (!durable) said = {};
     if (!said.frames.empty()) {
-        said.what.bytes = said.frames.size();
         said.what.at_ms = monotonic_ms_();
         said.what.took_ms = said.what.at_ms - asked.since_ms;
         statistics_->answered(said.what);
     }
     outlet_->answer(std::move(said.frames), said.what);
     if (said.ends || !durable) outlet_->end(said.why);
+}
+
+void Dialog::count_events(std::span<const std::byte> frames) {
+    while (!frames.empty()) {
+        const std::size_t size = wire::load<std::uint32_t>(frames, 0);
+        statistics_->told_of_event(size);
+        frames = frames.subspan(frame_length_bytes + size);
+    }
 }
 
 void Dialog::connect(std::span<const std::byte> payload) {
@@ -137,6 +147,8 @@ void Dialog::connect(std::span<const std::byte> payload) {
         });
         return;
     }
+    statistics_->count(&Statistics::Figures::connect_requests);
+    if (request.session_id != 0) statistics_->count(&Statistics::Figures::sessions_asked_for);
     take_turn(payload.size(), [this, request](Turn& turn, Said& said) {
         if (request.last_zxid_seen > turn.tree().last_zxid().value()) {
             // As ZooKeeper: it has seen what is not here, so it is to look elsewhere.
@@ -151,6 +163,7 @@ void Dialog::connect(std::span<const std::byte> payload) {
         response.password = std::string(sizeof(Password), '\0');
         std::optional<Turn::Attached> attached;
         if (request.session_id == 0) {
+            said.what.as = Counted::session;
             attached = turn.open_session(request.timeout_ms);
         } else if (const auto password = password_of(request.password)) {
             const SessionKey key{SessionId(request.session_id), *password};
@@ -170,6 +183,7 @@ void Dialog::connect(std::span<const std::byte> payload) {
         zookeeper::write_frame(said.frames, [&](wire::Writer& writer) {
             zookeeper::write_connect_response(writer, response);
         });
+        said.what.bytes = said.frames.size() - frame_length_bytes;
     });
 }
 
@@ -200,15 +214,18 @@ void Dialog::receive(std::span<const std::byte> payload) {
         }
         said.ends = judged.ends;
         said.frames = std::move(reply.before);
+        count_events(said.frames);
+        const std::size_t begins = said.frames.size() + frame_length_bytes;
         const auto zxid = judged.zxid.value_or(turn.zxid().value());
         zookeeper::write_frame(said.frames, [&](wire::Writer& writer) {
             jute::write(writer, zookeeper::ReplyHeader{header.xid, zxid, judged.err});
             if (judged.err == 0) writer.bytes(reply.body);
         });
-        said.what = {.operation = short_name(header.type), .xid = header.xid, .zxid = zxid};
-        if (judged.err == static_cast<std::int32_t>(ZkError::auth_failed)) {
-            statistics_->auth_failed();
-        }
+        said.what = {.operation = short_name(header.type),
+                     .xid = header.xid,
+                     .as = counted(header.type),
+                     .zxid = zxid,
+                     .bytes = said.frames.size() - begins};
     };
     take_turn(payload.size(), std::move(step));
 }

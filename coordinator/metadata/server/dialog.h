@@ -90,6 +90,7 @@ private:
     // On the service thread.
     void decide(Turn& turn, Asked& asked);
     void say(Asked& asked, bool durable);
+    void count_events(std::span<const std::byte> frames);
     void look_for_room();
     void take_up_next();
 

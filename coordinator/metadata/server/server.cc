@@ -181,8 +181,8 @@ void MetadataServer::admit(tcp::socket socket) {
     auto& count = per_host_[stream.remote_host()];
     const bool is_welcome =
         settings_.connections_per_host_max == 0 || count < settings_.connections_per_host_max;
-    statistics_->connected(is_welcome);
     if (!is_welcome) {
+        statistics_->count(&Statistics::Figures::connections_refused);
         base::log_warn("metadata", "Too many connections of " + stream.remote_host() +
                                        ", at most " +
                                        std::to_string(settings_.connections_per_host_max));
@@ -200,6 +200,7 @@ void MetadataServer::admit(tcp::socket socket) {
 void MetadataServer::answer(const std::string& word, std::span<const std::byte> rest,
                             std::function<void(std::string)> say) {
     if (!words::is_word(word)) return say("");
+    statistics_->received(word.size());
     const auto is_listed = [&](std::string_view one) {
         return std::ranges::find(settings_.words, one) != settings_.words.end();
     };
@@ -218,7 +219,10 @@ void MetadataServer::answer(const std::string& word, std::span<const std::byte> 
 }
 
 void MetadataServer::act(Act act) {
-    if (act == Act::reset_server) statistics_->reset();
+    if (act == Act::reset_server) {
+        statistics_->reset();
+        service_.take_turn(WatcherId(0), [](Turn& turn) { turn.reset_figures(); }, [](bool) {});
+    }
     if (act != Act::reset_connections) return;
     for (const auto& each : held_) each->reset_figures();
 }

@@ -1,6 +1,7 @@
 #include "coordinator/metadata/server/words.h"
 
 #include "coordinator/metadata/server/machine_facts.h"
+#include "coordinator/metadata/server/monitor.h"
 
 #include <algorithm>
 #include <array>
@@ -25,9 +26,9 @@ std::string version_line() {
 }
 
 std::string server_lines(const Observation& seen) {
-    const Timing& latency = seen.figures.latency;
-    return "Latency min/avg/max: " + std::to_string(latency.min_ms) + "/" +
-           decimal(latency.average_ms()) + "/" + std::to_string(latency.max_ms) +
+    const Spread& latency = seen.figures.latency;
+    return "Latency min/avg/max: " + std::to_string(latency.min) + "/" +
+           decimal(latency.average()) + "/" + std::to_string(latency.max) +
            "\nReceived: " + std::to_string(seen.figures.received) +
            "\nSent: " + std::to_string(seen.figures.sent) +
            "\nConnections: " + std::to_string(seen.connections.size()) +
@@ -53,9 +54,9 @@ std::string connection_line(const ConnectionState& each, bool in_full) {
         if (was_asked && last.xid >= 0) line += ",lcxid=" + hex(last.xid);
         line += ",lzxid=" + hex(last.zxid) + ",lresp=" + std::to_string(last.at_ms) +
                 ",llat=" + std::to_string(last.took_ms) +
-                ",minlat=" + std::to_string(figures.latency.min_ms) + ",avglat=" +
-                std::to_string(static_cast<std::int64_t>(figures.latency.average_ms())) +
-                ",maxlat=" + std::to_string(figures.latency.max_ms);
+                ",minlat=" + std::to_string(figures.latency.min) +
+                ",avglat=" + std::to_string(static_cast<std::int64_t>(figures.latency.average())) +
+                ",maxlat=" + std::to_string(figures.latency.max);
     }
     return line + ")\n";
 }
