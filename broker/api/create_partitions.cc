@@ -3,6 +3,7 @@
 // Source: facts/kafka.md §6.4.
 
 #include "broker/api/handlers.h"
+#include "broker/api/topic_waits.h"
 
 #include <map>
 
@@ -51,11 +52,21 @@ boost::asio::awaitable<CreatePartitionsResponse> create(RequestContext context,
     auto& cluster = context.services.cluster;
     auto work = [&] { return cluster.create_partitions(wanted, request.validate_only); };
     const auto outcomes = co_await run_on(cluster.controller(), std::move(work));
+    PartitionCounts made;
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
         auto& answer = response.results[places[i]];
         answer.error_code = outcomes[i].error;
-        if (outcomes[i].error != ErrorCode::none)
+        if (outcomes[i].error != ErrorCode::none) {
             answer.error_message = wire::Text(outcomes[i].message);
+        } else if (cluster.has_company() && !request.validate_only) {
+            made.emplace(wanted[i].topic, static_cast<std::size_t>(wanted[i].count));
+        }
+    }
+    const auto image = co_await with_leaders(context, made, request.timeout_ms);
+    for (auto& answer : response.results) {
+        const auto count = made.find(answer.name.str());
+        if (count != made.end() && !has_leaders(*image, count->first, count->second))
+            answer.error_code = ErrorCode::request_timed_out;
     }
     response.throttle_time_ms = context.throttle(0);
     co_return response;

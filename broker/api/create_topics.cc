@@ -3,6 +3,7 @@
 // Source: facts/kafka.md §6.4.
 
 #include "broker/api/handlers.h"
+#include "broker/api/topic_waits.h"
 
 #include <map>
 
@@ -95,6 +96,13 @@ boost::asio::awaitable<CreateTopicsResponse> create(RequestContext context,
     auto& cluster = context.services.cluster;
     auto work = [&] { return cluster.create_topics(topics, request.validate_only); };
     const auto created = co_await run_on(cluster.controller(), std::move(work));
+    const bool waits = cluster.has_company() && !request.validate_only;
+    PartitionCounts made;
+    for (std::size_t i = 0; waits && i < created.size(); ++i) {
+        if (created[i].outcome.error == ErrorCode::none)
+            made.emplace(topics[i].name, static_cast<std::size_t>(created[i].partitions));
+    }
+    const auto image = co_await with_leaders(context, made, request.timeout_ms);
     for (std::size_t i = 0; i < created.size(); ++i) {
         auto& answer = response.topics[places[i]];
         const auto& outcome = created[i].outcome;
@@ -103,10 +111,11 @@ boost::asio::awaitable<CreateTopicsResponse> create(RequestContext context,
             answer.error_message = wire::Text(outcome.message);
         } else {
             describe(context, created[i], answer);
-            // Created all the same: nobody waited for it, as the client wished.
-            if (request.timeout_ms <= 0 && !request.validate_only) {
+            // Created all the same: nobody waited for it, as the client wished, or long enough.
+            const bool was_awaited = request.timeout_ms > 0 || request.validate_only;
+            const auto name = answer.name.str();
+            if (!was_awaited || (waits && !has_leaders(*image, name, made.at(name))))
                 answer.error_code = ErrorCode::request_timed_out;
-            }
         }
     }
     response.throttle_time_ms = context.throttle(0);

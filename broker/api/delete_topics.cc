@@ -5,6 +5,8 @@
 #include "broker/api/handlers.h"
 #include "broker/groups/group_coordinator.h"
 
+#include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
@@ -108,6 +110,17 @@ boost::asio::awaitable<DeleteTopicsResponse> remove(RequestContext context,
         if (outcomes[i].error == ErrorCode::none) deleted.insert(topics[i]);
     }
     if (!deleted.empty()) context.services.groups.forget_topics(deleted);
+    const auto are_gone = [deleted](const ClusterImage& image) {
+        return std::ranges::none_of(
+            deleted, [&](const std::string& name) { return image.find_topic(name) != nullptr; });
+    };
+    if (!are_gone(*context.image()) && request.timeout_ms > 0)
+        (void)co_await cluster.until(are_gone, std::chrono::milliseconds(request.timeout_ms));
+    for (auto& answer : response.responses) {
+        const bool is_marked = answer.name && deleted.contains(answer.name->str());
+        if (is_marked && context.image()->find_topic(answer.name->view()))
+            answer.error_code = ErrorCode::request_timed_out;
+    }
     response.throttle_time_ms = context.throttle(0);
     co_return response;
 }

@@ -1,7 +1,11 @@
 #include "broker/cluster/cluster.h"
 
+#include "broker/cluster/await_call.h"
 #include "broker/cluster/config_control.h"
+#include "broker/cluster/controller_office.h"
 #include "broker/cluster/hand_over.h"
+#include "broker/cluster/image_waits.h"
+#include "broker/cluster/lone_controller.h"
 #include "broker/cluster/membership.h"
 #include "broker/cluster/opening.h"
 #include "broker/cluster/replica_control.h"
@@ -15,6 +19,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 namespace broker {
@@ -41,17 +46,41 @@ struct Cluster::Parts {
           membership(core),
           topics(core),
           configs(core),
-          watcher({core, membership, topics, configs, controller,
-                   [this](const std::set<std::string>& gone) {
-                       if (topics_gone) topics_gone(gone);
-                   }}),
           replicas(core, {[this] { return membership.broker_epoch(); },
                           [this](const std::set<std::string>& gone) {
                               if (topics_gone) topics_gone(gone);
                           },
                           [this] {
                               if (roles_moved) roles_moved();
-                          }}) {}
+                          }}),
+          office(core, replicas, controller),
+          waits(controller),
+          watcher({core, membership, topics, configs, office, controller,
+                   [this](const std::set<std::string>& gone) {
+                       if (topics_gone) topics_gone(gone);
+                   },
+                   [this] {
+                       base::log_info("controller", "Another broker has registered");
+                       enter_company();
+                   }}) {
+        core.current.when_published([this](const ClusterImage& image) { waits.look(image); });
+    }
+
+    // From now on a controller says what is led here, be it this broker.
+    void enter_company() {
+        replicas.start();
+        office.open();
+    }
+    // What this broker writes as controller depends on its term; alone there is none.
+    Guard guard() const {
+        const control::Term* const term = office.term();
+        if (!term) return std::nullopt;
+        return coordinator::Check{std::string(path::controller_epoch), term->epoch_version};
+    }
+    void leave_office() {
+        office.close();
+        waits.close();
+    }
 
     ClusterCore core;
     coordinator::MetadataService* service = nullptr;  // The store's, when it is in this process.
@@ -60,8 +89,10 @@ struct Cluster::Parts {
     Membership membership;
     TopicControl topics;
     ConfigControl configs;
-    TreeWatcher watcher;
     ReplicaControl replicas;
+    ControllerOffice office;
+    ImageWaits waits;
+    TreeWatcher watcher;
 };
 
 Cluster::Cluster(Settings settings)
@@ -70,6 +101,7 @@ Cluster::Cluster(Settings settings)
 Cluster::~Cluster() {
     // Nothing is told any more to parts that are going.
     if (parts_->core.store) parts_->core.store->stop();
+    if (!stopped_) leave_office();
     controller_.join();
 }
 
@@ -106,12 +138,11 @@ Result<void, std::string> Cluster::load(boost::asio::thread_pool& disk) {
 
 Result<void, std::string> Cluster::register_broker(std::vector<BrokerEndpoint> endpoints) {
     if (auto joined = parts_->membership.join(std::move(endpoints)); !joined) return joined;
-    if (has_company()) {
-        parts_->replicas.start();
-    } else {
-        lead_everything();
-    }
-    boost::asio::post(controller_, [this] { parts_->watcher.begin(); });
+    lead_everything();
+    boost::asio::post(controller_, [this] {
+        if (has_company()) parts_->enter_company();
+        parts_->watcher.begin();
+    });
     logs().start_keeper();
     return {};
 }
@@ -127,12 +158,23 @@ void Cluster::lead_everything() {
 }
 
 void Cluster::hand_over() {
-    if (!has_company()) return;
-    broker::hand_over([this] { return image(); }, parts_->membership.broker_epoch());
+    if (has_company())
+        broker::hand_over([this] { return image(); }, parts_->membership.broker_epoch());
+    leave_office();
+}
+
+void Cluster::leave_office() {
+    std::promise<void> left;
+    boost::asio::post(controller_, [&] {
+        parts_->leave_office();
+        left.set_value();
+    });
+    left.get_future().wait();
 }
 
 void Cluster::stop() {
     if (std::exchange(stopped_, true)) return;
+    leave_office();
     controller_.join();
     parts_->replicas.stop();
     const auto last = image();
@@ -191,21 +233,26 @@ void Cluster::when_topics_go(std::function<void(const std::set<std::string>&)> c
     parts_->topics_gone = std::move(call);
 }
 
+bool Cluster::may_change_topics() const {
+    return !has_company() || parts_->office.term();
+}
+
 std::vector<CreatedTopic> Cluster::create_topics(const std::vector<NewTopic>& topics,
                                                  bool validate_only) {
-    if (has_company()) return std::vector(topics.size(), CreatedTopic{.outcome = not_controller()});
-    return parts_->topics.create(topics, validate_only);
+    if (!may_change_topics())
+        return std::vector(topics.size(), CreatedTopic{.outcome = not_controller()});
+    return parts_->topics.create(topics, validate_only, parts_->guard());
 }
 
 std::vector<AdminOutcome> Cluster::delete_topics(const std::vector<std::string>& topics) {
-    if (has_company()) return std::vector(topics.size(), not_controller());
-    return parts_->topics.remove(topics);
+    if (!may_change_topics()) return std::vector(topics.size(), not_controller());
+    return parts_->topics.remove(topics, parts_->guard());
 }
 
 std::vector<AdminOutcome> Cluster::create_partitions(const std::vector<NewPartitions>& wanted,
                                                      bool validate_only) {
-    if (has_company()) return std::vector(wanted.size(), not_controller());
-    return parts_->topics.add_partitions(wanted, validate_only);
+    if (!may_change_topics()) return std::vector(wanted.size(), not_controller());
+    return parts_->topics.add_partitions(wanted, validate_only, parts_->guard());
 }
 
 AdminOutcome Cluster::set_topic_config(const std::string& topic, const ConfigMap& overrides) {
@@ -246,6 +293,84 @@ Result<base::ProducerId, ErrorCode> Cluster::take_producer_ids() {
     if (!stored) return Unexpected(ErrorCode::coordinator_not_available);
     return block.first;
 }
+
+// ---- what the controller is asked ---------------------------------------------------------
+
+// `call(done)` gives whether `done` will be called: only a controller does.
+template <class Answer, class Call>
+boost::asio::awaitable<Answer> Cluster::ask(Call call) {
+    auto start = [call = std::move(call)](auto done) mutable {
+        const bool is_asked = call(done);
+        if (is_asked) return;
+        Answer answer;
+        answer.error = ErrorCode::not_controller;
+        done(std::move(answer));
+    };
+    return await_call<Answer>(controller_, std::move(start));
+}
+
+boost::asio::awaitable<control::AlterPartitionAnswer> Cluster::alter_partition(
+    base::BrokerId broker, std::int64_t broker_epoch, std::vector<control::IsrChange> changes) {
+    return ask<control::AlterPartitionAnswer>(
+        [this, broker, broker_epoch, changes = std::move(changes)](const auto& done) mutable {
+            auto* const driver = parts_->office.driver();
+            return driver &&
+                   driver->alter_partition(broker, broker_epoch, std::move(changes), done);
+        });
+}
+
+boost::asio::awaitable<control::ElectLeadersAnswer> Cluster::elect_leaders(
+    control::ElectionKind kind, std::optional<std::vector<base::TopicPartition>> partitions) {
+    return ask<control::ElectLeadersAnswer>(
+        [this, kind, partitions = std::move(partitions)](const auto& done) {
+            if (!has_company()) {
+                done(elect_alone(*image(), kind, partitions));
+                return true;
+            }
+            auto* const driver = parts_->office.driver();
+            return driver && driver->elect_leaders(kind, partitions, done);
+        });
+}
+
+boost::asio::awaitable<control::ReassignmentAnswer> Cluster::reassign(
+    std::vector<control::Reassignment> reassignments) {
+    return ask<control::ReassignmentAnswer>(
+        [this, wanted = std::move(reassignments)](const auto& done) mutable {
+            if (!has_company()) {
+                done(reassign_alone(parts_->topics, wanted));
+                return true;
+            }
+            auto* const driver = parts_->office.driver();
+            return driver && driver->reassign(std::move(wanted), done);
+        });
+}
+
+boost::asio::awaitable<control::ShutdownAnswer> Cluster::shut_down(base::BrokerId broker,
+                                                                   std::int64_t broker_epoch) {
+    return ask<control::ShutdownAnswer>([this, broker, broker_epoch](const auto& done) {
+        auto* const driver = parts_->office.driver();
+        return driver && driver->shut_down(broker, broker_epoch, done);
+    });
+}
+
+boost::asio::awaitable<control::MovesAnswer> Cluster::list_reassignments(
+    std::optional<std::vector<base::TopicPartition>> partitions) {
+    return ask<control::MovesAnswer>([this, partitions = std::move(partitions)](const auto& done) {
+        const auto* const driver = parts_->office.driver();
+        if (has_company() && !driver) return false;
+        done(driver ? driver->moves(partitions) : control::MovesAnswer());
+        return true;
+    });
+}
+
+boost::asio::awaitable<bool> Cluster::until(std::function<bool(const ClusterImage&)> holds,
+                                            std::chrono::milliseconds patience) {
+    return await_call<bool>(controller_, [this, holds = std::move(holds), patience](auto done) {
+        parts_->waits.wait(*image(), holds, patience, std::move(done));
+    });
+}
+
+// ---- topics that clients ask for ----------------------------------------------------------
 
 void Cluster::auto_create(const std::vector<std::string>& names) {
     std::vector<NewTopic> wanted;

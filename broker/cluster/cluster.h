@@ -6,15 +6,17 @@
 //            every request
 //                            (TreeWatcher)
 //
-//     Membership      who we are, /brokers/ids, /controller
-//     TopicLoader     the tree and the log directories become the first image
-//     TopicControl    topics created, extended, deleted
-//     ConfigControl   configurations stored and put in force
-//     TreeWatcher     what others write is acted on
-//     ReplicaControl  in company: what the controller says is led, followed and told to clients
+//     Membership        who we are, /brokers/ids, /controller
+//     TopicLoader       the tree and the log directories become the first image
+//     TopicControl      topics created, extended, deleted
+//     ConfigControl     configurations stored and put in force
+//     TreeWatcher       what others write is acted on
+//     ReplicaControl    in company: what the controller says is led, followed and told to clients
+//     ControllerOffice  in company: stands for election, and is controller when it wins
 //
-// Alone, this broker is its own controller. Where other brokers are alive when it starts, one of
-// them is: then topics, elections and reassignments are that one's (has_company()).
+// Alone, this broker is its own controller and carries everything out at once. In company, which
+// is where other brokers live or have replicas, any of them may be controller, this one too
+// (has_company()). One who is alone has company from the moment another registers.
 //
 // A change is first durable in the tree, then carried out on the logs, then published, then
 // answered. A crash in between leaves what the start finishes: a topic without logs gets
@@ -31,8 +33,10 @@
 #include "broker/replica/log_manager.h"
 #include "protocol/base/result.h"
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -44,6 +48,17 @@
 namespace coordinator {
 class MetadataService;
 }
+
+namespace coordinator::controller {
+enum class ElectionKind;
+struct AlterPartitionAnswer;
+struct ElectLeadersAnswer;
+struct IsrChange;
+struct MovesAnswer;
+struct Reassignment;
+struct ReassignmentAnswer;
+struct ShutdownAnswer;
+}  // namespace coordinator::controller
 
 namespace protocol {
 struct LeaderAndIsrRequest;
@@ -57,6 +72,8 @@ struct UpdateMetadataResponse;
 namespace broker {
 
 class MetadataStore;
+
+namespace control = coordinator::controller;
 
 constexpr std::int64_t producer_ids_per_block = 1000;
 
@@ -76,7 +93,7 @@ public:
         std::vector<BrokerEndpoint> endpoints);
 
     // In company: have the controller give to others what this broker leads, while it still
-    // serves (controlled.shutdown.*). Blocks.
+    // serves (controlled.shutdown.*), and be none any more. Whoever waits is answered. Blocks.
     void hand_over();
 
     // Take leave and close everything durably; nobody may use partitions any more.
@@ -93,7 +110,7 @@ public:
 
     boost::asio::thread_pool& controller() noexcept { return controller_; }
 
-    // Whether another broker is the controller. From the start on.
+    // Whether any broker may be the controller, this one too. Once it is so it stays so.
     bool has_company() const noexcept;
 
     // Called on the controller's thread with topics that somebody deleted from the tree, and when
@@ -117,7 +134,7 @@ public:
     // AlterReplicaLogDirs of one partition: as LogManager::move, and unknown_topic_or_partition.
     protocol::ErrorCode move_log(const base::TopicPartition& at, const std::string& directory);
 
-    // What the cluster's controller says. Requires has_company().
+    // What the cluster's controller says, when it is another. Requires has_company().
     protocol::LeaderAndIsrResponse apply(const protocol::LeaderAndIsrRequest& request);
     protocol::UpdateMetadataResponse apply(const protocol::UpdateMetadataRequest& request);
     protocol::StopReplicaResponse apply(const protocol::StopReplicaRequest& request);
@@ -125,7 +142,28 @@ public:
     // A block of producer ids that nobody else will get: [first, first + 1000).
     [[nodiscard]] base::Result<base::ProducerId, protocol::ErrorCode> take_producer_ids();
 
+    // ---- What is asked of the cluster's controller. Any thread, from a coroutine. The error of
+    // the whole is not_controller when this broker is none, or is none any more before the answer.
+    // Alone nobody may change an ISR, and the rest is answered with what one broker can do.
+
+    boost::asio::awaitable<control::AlterPartitionAnswer> alter_partition(
+        base::BrokerId broker, std::int64_t broker_epoch, std::vector<control::IsrChange> changes);
+    // Nothing: of all partitions, as for list_reassignments().
+    boost::asio::awaitable<control::ElectLeadersAnswer> elect_leaders(
+        control::ElectionKind kind, std::optional<std::vector<base::TopicPartition>> partitions);
+    boost::asio::awaitable<control::ReassignmentAnswer> reassign(
+        std::vector<control::Reassignment> reassignments);
+    boost::asio::awaitable<control::ShutdownAnswer> shut_down(base::BrokerId broker,
+                                                              std::int64_t broker_epoch);
+    boost::asio::awaitable<control::MovesAnswer> list_reassignments(
+        std::optional<std::vector<base::TopicPartition>> partitions);
+
     // ---- Any thread.
+
+    // Wait until the image is so, which is asked on the controller's thread. False when it was not
+    // within `patience`.
+    boost::asio::awaitable<bool> until(std::function<bool(const ClusterImage&)> holds,
+                                       std::chrono::milliseconds patience);
 
     // Ask the controller for the ISR that a follower's Fetch has made possible. Requires
     // has_company().
@@ -143,6 +181,10 @@ private:
 
     [[nodiscard]] base::Result<void, std::string> load(boost::asio::thread_pool& disk);
     void lead_everything();
+    void leave_office();
+    bool may_change_topics() const;
+    template <class Answer, class Call>
+    boost::asio::awaitable<Answer> ask(Call call);
     void create_for_clients(const std::vector<NewTopic>& wanted);
 
     boost::asio::thread_pool controller_{1};

@@ -1,10 +1,10 @@
 #include "broker/cluster/cluster_core.h"
 
-#include "broker/cluster/znodes.h"
 #include "storage/names.h"
 
 #include <algorithm>
 #include <iterator>
+#include <ranges>
 #include <utility>
 
 namespace broker {
@@ -46,23 +46,28 @@ base::Uuid ClusterCore::random_uuid() const {
     return id;
 }
 
-Result<std::vector<OpResult>, ZkError> commit_in_parts(MetadataStore& store, std::vector<Op> ops) {
+Result<std::vector<OpResult>, ZkError> commit_in_parts(MetadataStore& store, std::vector<Op> ops,
+                                                       const Guard& guard) {
     std::vector<OpResult> results;
     for (auto first = ops.begin(); first != ops.end();) {
-        std::size_t bytes = bytes_of(*first);
-        auto last = std::next(first);
-        while (last != ops.end() && bytes + bytes_of(*last) <= store.transaction_bytes_max())
-            bytes += bytes_of(*last++);
-        auto done = store.commit({std::make_move_iterator(first), std::make_move_iterator(last)});
+        std::vector<Op> part;
+        std::size_t bytes = 0;
+        if (guard) bytes += bytes_of(part.emplace_back(*guard));
+        const std::size_t guards = part.size();
+        do {
+            bytes += bytes_of(*first);
+            part.push_back(std::move(*first++));
+        } while (first != ops.end() && bytes + bytes_of(*first) <= store.transaction_bytes_max());
+        auto done = store.commit(std::move(part));
         if (!done) return Unexpected(done.error().error);
-        std::ranges::move(done->results, std::back_inserter(results));
-        first = last;
+        std::ranges::move(done->results | std::views::drop(guards), std::back_inserter(results));
     }
     return results;
 }
 
-Result<std::vector<OpResult>, ZkError> ClusterCore::commit(std::vector<Op> ops) {
-    return commit_in_parts(*store, std::move(ops));
+Result<std::vector<OpResult>, ZkError> ClusterCore::commit(std::vector<Op> ops,
+                                                           const Guard& guard) {
+    return commit_in_parts(*store, std::move(ops), guard);
 }
 
 Op ClusterCore::state_op(const std::string& topic, base::PartitionIndex index,
@@ -94,6 +99,12 @@ Result<std::vector<Op>, ZkError> deletion_of(MetadataStore& store, const std::st
     for (auto each = found.rbegin(); each != found.rend(); ++each)
         ops.push_back(coordinator::Delete{std::move(*each)});
     return ops;
+}
+
+bool ClusterCore::is_shared(const znodes::TopicAssignment& topic) const {
+    return std::ranges::any_of(topic.partitions, [&](const auto& partition) {
+        return std::ranges::any_of(partition.second, [&](base::BrokerId id) { return id != self; });
+    });
 }
 
 bool ClusterCore::tree_is_ours() {

@@ -7,21 +7,27 @@
 #include "broker/cluster/cluster_settings.h"
 #include "broker/cluster/current_image.h"
 #include "broker/cluster/metadata_store.h"
+#include "broker/cluster/znodes.h"
 #include "broker/replica/log_manager.h"
 #include "protocol/base/result.h"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace broker {
 
+// What each transaction of a write depends on, if anything.
+using Guard = std::optional<coordinator::Check>;
+
 // Commit as few transactions as the store allows, in order, until one is refused. The results are
 // those of all ops.
 [[nodiscard]] base::Result<std::vector<coordinator::OpResult>, coordinator::ZkError>
-commit_in_parts(MetadataStore& store, std::vector<coordinator::Op> ops);
+commit_in_parts(MetadataStore& store, std::vector<coordinator::Op> ops, const Guard& guard = {});
 
 // What an op takes of transaction_bytes_max, at most.
 std::size_t bytes_of(const coordinator::Op& op);
@@ -39,11 +45,14 @@ public:
 
     // As commit_in_parts().
     [[nodiscard]] base::Result<std::vector<coordinator::OpResult>, coordinator::ZkError> commit(
-        std::vector<coordinator::Op> ops);
+        std::vector<coordinator::Op> ops, const Guard& guard = {});
 
     // The op that stores a partition's leader and ISR; `exists`: the node is there.
     coordinator::Op state_op(const std::string& topic, base::PartitionIndex index,
                              const PartitionImage& partition, bool exists) const;
+
+    // Whether other brokers have replicas of it.
+    bool is_shared(const znodes::TopicAssignment& topic) const;
 
     // Whether the tree is still that of this cluster: not one that somebody emptied or exchanged.
     bool tree_is_ours();
@@ -54,9 +63,10 @@ public:
     base::BrokerId self{-1};
     std::string cluster_id;
     std::int32_t controller_epoch = 0;
-    // The cluster has other brokers, and one of them is its controller: what is led and followed
-    // here, and what clients are told of the cluster, is what that one says. From the start on.
-    bool has_company = false;
+    // The cluster has, or had, other brokers, and one of all is its controller: what is led and
+    // followed here, and what clients are told of the cluster, is what that one says. Until the
+    // next start.
+    std::atomic<bool> has_company = false;
     std::unique_ptr<LogManager> logs;
     std::unique_ptr<MetadataStore> store;
     CurrentImage current;  // Goes before the logs.

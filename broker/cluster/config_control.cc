@@ -125,19 +125,22 @@ void ConfigControl::apply_broker(const ConfigMap& cluster_default, const ConfigM
 
 // ---- what others wrote --------------------------------------------------------------------
 
-void ConfigControl::notified(const std::string& where) {
+std::optional<std::string> ConfigControl::notified(const std::string& where) {
+    std::optional<std::string> topic;
     const auto node = core_.store->get(where);
-    if (!node || !*node) return;
+    if (!node || !*node) return topic;
     const auto entity = (*node)->data ? znodes::parse_config_change(*(*node)->data) : std::nullopt;
     if (!entity) {
         base::log_warn("metadata",
                        where + " does not say whose configuration changed; it is left out");
     } else if (entity->type == ConfigEntity::Type::topic) {
         read_topic(entity->name);
+        topic = entity->name;
     } else if (entity->type == ConfigEntity::Type::broker) {
         read_broker();
     }
     purge();
+    return topic;
 }
 
 void ConfigControl::read_topic(const std::string& name) {

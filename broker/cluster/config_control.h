@@ -33,8 +33,8 @@ public:
     AdminOutcome set_topic(const std::string& topic, const ConfigMap& overrides);
     AdminOutcome set_broker(std::optional<base::BrokerId> broker, const ConfigMap& configs);
 
-    // Put in force what the notification at `path` is about.
-    void notified(const std::string& path);
+    // Put in force what the notification at `path` is about. The topic, if it is one's.
+    std::optional<std::string> notified(const std::string& path);
 
     // Put in force what the tree says of `topic`.
     void read_topic(const std::string& topic);

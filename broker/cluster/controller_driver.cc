@@ -55,6 +55,10 @@ void PlacesToLook::add(PlacesToLook others) {
 ControllerDriver::ControllerDriver(MetadataStore& store, Settings settings, Ports ports)
     : store_(store), settings_(std::move(settings)), ports_(std::move(ports)) {}
 
+const control::Term* ControllerDriver::term() const {
+    return controller_ ? &controller_->term() : nullptr;
+}
+
 const control::Image* ControllerDriver::image() const {
     return controller_ ? &controller_->image() : nullptr;
 }
@@ -301,10 +305,8 @@ void ControllerDriver::end_reassignments() {
     if (!controller_ || !moves_) return;
     const control::Image& image = controller_->image();
     std::erase_if(*moves_, [&](const TopicPartition& at) {
-        const control::Topic* const topic = image.find_topic(at.topic);
-        if (topic == nullptr) return true;
-        const auto key = topic->partitions.find(at.partition);
-        return key == topic->partitions.end() || !image.find(key->second)->assignment.is_moving();
+        const control::Partition* const partition = image.find(at);
+        return partition == nullptr || !partition->assignment.is_moving();
     });
     if (!moves_->empty()) return;
     moves_.reset();
@@ -450,6 +452,28 @@ bool ControllerDriver::shut_down(BrokerId broker, std::int64_t broker_epoch,
     return true;
 }
 
+control::MovesAnswer ControllerDriver::moves(
+    const std::optional<std::vector<TopicPartition>>& partitions) const {
+    control::MovesAnswer answer;
+    if (!controller_) {
+        answer.error = ErrorCode::not_controller;
+        return answer;
+    }
+    const auto add = [&](const control::Partition& partition) {
+        if (partition.assignment.is_moving())
+            answer.partitions.push_back({partition.at(), partition.assignment});
+    };
+    const control::Image& image = controller_->image();
+    if (!partitions) {
+        image.for_each(add);
+        return answer;
+    }
+    for (const TopicPartition& at : *partitions) {
+        if (const auto* const partition = image.find(at)) add(*partition);
+    }
+    return answer;
+}
+
 // ---- settings, and what is done from time to time -----------------------------------------
 
 void ControllerDriver::unclean_elections_changed(const std::string& topic,
@@ -460,6 +484,7 @@ void ControllerDriver::unclean_elections_changed(const std::string& topic,
 }
 
 void ControllerDriver::default_unclean_elections_changed(bool enabled) {
+    if (std::exchange(settings_.controller.unclean_elections, enabled) == enabled) return;
     if (!controller_) return;
     controller_->default_unclean_elections_changed(enabled);
     carry_out();

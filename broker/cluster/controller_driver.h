@@ -76,9 +76,12 @@ public:
     void look(PlacesToLook places);
     // The session has ended, and with it the term.
     void session_lost();
+    // The term ends, and none begins until the next look(). /controller goes with the session.
+    void leave_office();
 
     bool is_controller() const noexcept { return controller_.has_value(); }
-    // The cluster as this controller knows it; null without a term.
+    // Null without a term, as is image(), the cluster as this controller knows it.
+    const control::Term* term() const;
     const control::Image* image() const;
 
     // ---- What became of a request. Those of earlier terms do nothing. What was refused as a
@@ -106,6 +109,10 @@ public:
     [[nodiscard]] bool shut_down(base::BrokerId broker, std::int64_t broker_epoch,
                                  Done<control::ShutdownAnswer> done);
 
+    // The moves that run, of these partitions or of all.
+    control::MovesAnswer moves(
+        const std::optional<std::vector<base::TopicPartition>>& partitions) const;
+
     // ---- Settings that change, and what is done from time to time.
 
     void unclean_elections_changed(const std::string& topic, std::optional<bool> enabled);
@@ -123,7 +130,6 @@ private:
     bool is_in_office();
     bool is_term(std::int32_t controller_epoch) const;
     bool take_office();
-    void leave_office();
     void forget_term(const control::Effects& last);
     void try_again();
 
@@ -148,7 +154,7 @@ private:
     control::Ticket wait_for(Done<Answer> done);
 
     MetadataStore& store_;
-    const Settings settings_;
+    Settings settings_;
     const Ports ports_;
 
     std::optional<control::Controller> controller_;

@@ -37,10 +37,13 @@ ImagePointer CurrentImage::get() const {
 }
 
 void CurrentImage::publish(ClusterImage next) {
-    auto made = std::make_shared<const ClusterImage>(std::move(next));
-    const std::lock_guard lock(mutex_);
-    image_ = std::move(made);
-    version_.fetch_add(1, std::memory_order_release);
+    const auto made = std::make_shared<const ClusterImage>(std::move(next));
+    {
+        const std::lock_guard lock(mutex_);
+        image_ = made;
+        version_.fetch_add(1, std::memory_order_release);
+    }
+    published_(*made);
 }
 
 }  // namespace broker

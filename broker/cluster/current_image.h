@@ -10,7 +10,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
+#include <utility>
 
 namespace broker {
 
@@ -23,7 +25,13 @@ public:
     ImagePointer get() const;
     void publish(ClusterImage next);
 
+    // Called by publish() with what it published. Set it before anything is.
+    void when_published(std::function<void(const ClusterImage&)> call) {
+        published_ = std::move(call);
+    }
+
 private:
+    std::function<void(const ClusterImage&)> published_ = [](const ClusterImage&) {};
     mutable std::mutex mutex_;  // Of image_.
     ImagePointer image_;
     std::atomic<std::uint64_t> version_{0};

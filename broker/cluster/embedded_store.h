@@ -34,7 +34,6 @@ public:
     std::size_t transaction_bytes_max() const override {
         return coordinator::MetadataService::transaction_bytes_max;
     }
-    bool is_shared() const override { return false; }
     coordinator::SessionKey session() const override { return session_; }
     [[nodiscard]] base::Result<void, coordinator::ZkError> watch(std::vector<std::string> roots,
                                                                  Tell tell) override;

@@ -46,7 +46,9 @@ void hand_over(const std::function<ImagePointer()>& image, std::int64_t broker_e
     const BrokerConfig& config = *held;
     if (!config.controlled_shutdown_enable) return;
     for (std::int64_t tries = std::max<std::int64_t>(config.controlled_shutdown_max_retries, 1);;) {
-        const auto trouble = ask(*image(), broker_epoch);
+        const auto now = image();
+        if (now->brokers.size() <= 1) return;  // Nobody else is alive.
+        const auto trouble = ask(*now, broker_epoch);
         if (trouble.empty())
             return base::log_info("controller", "Everything led here has another leader");
         base::log_warn("controller", "What is led here cannot be handed over: " + trouble);

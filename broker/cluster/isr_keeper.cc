@@ -24,6 +24,11 @@ Deadline deadline(const ClusterImage& image) {
     return after(std::chrono::milliseconds(image.config->controller_socket_timeout_ms));
 }
 
+// Nobody is ever going to carry it out.
+bool is_refusal(ErrorCode error) {
+    return error == ErrorCode::ineligible_replica || error == ErrorCode::operation_not_attempted;
+}
+
 std::string text_of(const Isr::Brokers& isr) {
     std::string text;
     for (const auto id : isr) text += (text.empty() ? "" : ",") + std::to_string(id.value());
@@ -72,8 +77,8 @@ void IsrKeeper::run() {
             look_at = Clock::now() + std::chrono::milliseconds(std::max<std::int64_t>(
                                          image->config->replica_lag_time_max_ms / 2, 1));
         }
-        if (wishes.empty() || send(*image, wishes)) continue;
-        disconnect();
+        if (!wishes.empty() && !send(*image, wishes)) disconnect();
+        if (wishes.empty()) continue;
         std::unique_lock lock(mutex_);
         wanted_.merge(wishes);  // A newer wish for the same partition stays.
         changed_.wait_for(lock, retry_after, [&] { return stopping_; });
@@ -119,7 +124,7 @@ void IsrKeeper::disconnect() {
     connection_.reset();
 }
 
-// False when nobody has answered who may.
+// False when nobody has answered who may. What is left of the wishes is to be asked again.
 bool IsrKeeper::send(const ClusterImage& image, Wishes& wishes) {
     if (!connect(image)) return false;
     AlterPartitionRequest request;
@@ -144,37 +149,39 @@ bool IsrKeeper::send(const ClusterImage& image, Wishes& wishes) {
     const auto answer = connection_->call<protocol::AlterPartitionApi, Response>(
         request, deadline(image), version_max);
     if (!answer || (*answer)->error_code != ErrorCode::none) return false;
-    take(wishes, **answer);
+    std::erase_if(wishes, [&](const auto& wish) { return take(wish.second, **answer); });
     return true;
 }
 
-void IsrKeeper::take(const Wishes& wishes, const Response& response) {
-    for (const auto& [at, wish] : wishes) {
-        const Response::Topic::Partition* found = nullptr;
-        for (const auto& topic : response.topics) {
-            const bool is_it = topic.topic_name.empty()
-                                   ? topic.topic_id == wish.partition->topic_id()
-                                   : topic.topic_name == at.topic;
-            if (!is_it) continue;
-            const auto each = std::ranges::find(topic.partitions, at.partition,
-                                                &Response::Topic::Partition::partition_index);
-            if (each != topic.partitions.end()) found = &*each;
-        }
-        if (!found || found->error_code != ErrorCode::none) {
-            base::log_warn("replica",
-                           storage::directory_name(at) + ": the controller does not take the ISR " +
-                               text_of(wish.request.proposal.isr) + ": " +
-                               std::string(found ? protocol::error_sentence(found->error_code)
-                                                 : "it says nothing of it"));
-            wish.partition->isr_answered(wish.request.leader_epoch, std::nullopt);
-            continue;
-        }
+// Whether that is the end of it.
+bool IsrKeeper::take(const Wish& wish, const Response& response) {
+    const auto& at = wish.partition->id();
+    const Response::Topic::Partition* found = nullptr;
+    for (const auto& topic : response.topics) {
+        const bool is_it = topic.topic_name.empty() ? topic.topic_id == wish.partition->topic_id()
+                                                    : topic.topic_name == at.topic;
+        if (!is_it) continue;
+        const auto each = std::ranges::find(topic.partitions, at.partition,
+                                            &Response::Topic::Partition::partition_index);
+        if (each != topic.partitions.end()) found = &*each;
+    }
+    const auto error = found ? found->error_code : ErrorCode::unknown_topic_or_partition;
+    const auto epoch = wish.request.leader_epoch;
+    if (error == ErrorCode::none) {
         base::log_info("replica",
                        storage::directory_name(at) + ": the ISR is " + text_of(found->isr));
         wish.partition->isr_answered(
-            wish.request.leader_epoch,
-            Isr::Members{found->leader_id, {}, found->isr, found->partition_epoch});
+            epoch, Isr::Members{found->leader_id, {}, found->isr, found->partition_epoch});
+        return true;
     }
+    // It knows less than this broker.
+    if (error == ErrorCode::not_controller) return false;
+    base::log_warn("replica", storage::directory_name(at) +
+                                  ": the controller does not take the ISR " +
+                                  text_of(wish.request.proposal.isr) + ": " +
+                                  std::string(protocol::error_sentence(error)));
+    if (is_refusal(error)) wish.partition->isr_answered(epoch, std::nullopt);
+    return true;
 }
 
 }  // namespace broker

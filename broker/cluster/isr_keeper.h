@@ -9,6 +9,10 @@
 // One request at a time; what gathers meanwhile goes with the next. When the controller cannot be
 // reached, or is not the controller any more, the same is asked of the next one.
 //
+// A proposal is taken back only when the controller has refused it for good. After any other answer
+// it may be in force, of an attempt whose answer was lost, and holds the high watermark back until
+// the controller gives this partition its next role.
+//
 // Threads: one of its own; ask() from any.
 // Limits: one wish a partition, which has one proposal at a time.
 //
@@ -60,7 +64,7 @@ private:
     bool send(const ClusterImage& image, Wishes& wishes);
     bool connect(const ClusterImage& image);
     void disconnect();
-    void take(const Wishes& wishes, const Response& response);
+    static bool take(const Wish& wish, const Response& response);
 
     const Ports ports_;
     std::mutex mutex_;

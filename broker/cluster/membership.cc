@@ -1,11 +1,9 @@
 #include "broker/cluster/membership.h"
 
-#include "broker/client/connection.h"
 #include "broker/cluster/controller_election.h"
 #include "broker/cluster/opening.h"
 #include "broker/cluster/session_key.h"
 #include "protocol/base/log.h"
-#include "protocol/schema/api/alter_partition.h"
 #include "storage/names.h"
 
 #include <algorithm>
@@ -20,9 +18,12 @@ using base::Result;
 using base::Unexpected;
 using coordinator::NodeView;
 using coordinator::Op;
+using coordinator::ZkError;
 namespace path = znodes::path;
 
 namespace {
+
+constexpr int tries_max = 3;  // Of join(): the others were lost to who was faster.
 
 Unexpected<std::string> unreadable() {
     return Unexpected<std::string>("the metadata cannot be read");
@@ -125,50 +126,18 @@ bool Membership::is_foreign(const std::optional<NodeView>& node) const {
 Result<void, std::string> Membership::look_for_company() {
     const auto ids = core_.store->children(std::string(path::broker_ids));
     if (!ids) return unreadable();
-    const auto held = core_.store->get(std::string(path::controller));
-    if (!held) return unreadable();
-    const auto controller =
-        *held && (*held)->data ? znodes::parse_controller(*(*held)->data) : std::nullopt;
+    std::vector<std::string> others;
     for (const auto& name : *ids) {
-        const std::string where = std::string(path::broker_ids) + "/" + name;
-        if (where == path::broker(core_.self)) continue;
-        const auto node = core_.store->get(where);
-        if (!node) return unreadable();
-        const auto broker = is_foreign(*node) && (*node)->data
-                                ? znodes::parse_broker(*(*node)->data)
-                                : std::nullopt;
-        if (!broker) continue;
-        core_.has_company = true;
-        if (!controller) {
-            return Unexpected("broker " + name + " at " + address_of(**node) +
-                              " is alive in this cluster, and nobody is its controller; start this "
-                              "broker when one is, or give it metadata of its own");
-        }
-        if (std::to_string(controller->broker.value()) != name) continue;
-        if (auto speaks = ask_controller(name, *broker); !speaks) return speaks;
+        others.push_back(std::string(path::broker_ids) + "/" + name);
+        if (others.back() == path::broker(core_.self)) others.pop_back();
+    }
+    const auto nodes = core_.store->get(others);
+    if (!nodes) return unreadable();
+    for (const auto& node : *nodes) {
+        const bool is_broker = is_foreign(node) && node->data && znodes::parse_broker(*node->data);
+        if (is_broker) core_.has_company = true;
     }
     return {};
-}
-
-// A Milena that is alone leads nobody else: whoever joined it would wait for ever. One that cannot
-// be reached may be about to go, and another takes its place.
-Result<void, std::string> Membership::ask_controller(
-    const std::string& name, const znodes::BrokerRegistration& broker) const {
-    const auto& listener = core_.settings.config->inter_broker_listener();
-    const auto endpoint =
-        std::ranges::find(broker.endpoints, listener, &znodes::Endpoint::listener);
-    if (endpoint == broker.endpoints.end()) {
-        return Unexpected("the cluster's controller, broker " + name + ", has no listener " +
-                          listener +
-                          "; set inter.broker.listener.name as the other brokers have it");
-    }
-    const Address address{endpoint->host, static_cast<std::uint16_t>(endpoint->port)};
-    const auto asked = Connection::open(address, std::to_string(core_.self.value()),
-                                        after(std::chrono::seconds(5)));
-    if (!asked || asked->versions().contains(protocol::AlterPartitionApi::key)) return {};
-    return Unexpected("broker " + name + " at " + to_string(address) +
-                      " is alive in this cluster and its controller, and it takes no other "
-                      "brokers; give this broker metadata of its own");
 }
 
 Result<void, std::string> Membership::join(std::vector<BrokerEndpoint> endpoints) {
@@ -177,9 +146,17 @@ Result<void, std::string> Membership::join(std::vector<BrokerEndpoint> endpoints
     for (const auto& each : endpoints) {
         registration_.endpoints.push_back({each.listener, each.host, each.port, "PLAINTEXT"});
     }
-    const auto seen = wait_for_id();
-    if (!seen) return Unexpected(seen.error());
-    if (auto entered = enter(*seen, true); !entered) return entered;
+    for (int tries = 1;; ++tries) {
+        const auto seen = wait_for_id();
+        if (!seen) return Unexpected(seen.error());
+        if (is_foreign(seen->controller)) core_.has_company = true;
+        const auto entered = enter(*seen, true);
+        if (entered) break;
+        // Two that start at once both want to be controller.
+        if (entered.error() == ZkError::connection_loss || tries == tries_max)
+            return Unexpected("the broker cannot be registered: " +
+                              coordinator::to_string(entered.error()));
+    }
     ClusterImage next = *core_.image();
     next.controller = core_.has_company ? BrokerId(-1) : core_.self;  // It will say who it is.
     next.brokers = {BrokerImage{core_.self, registration_.rack, std::move(endpoints)}};
@@ -212,17 +189,6 @@ Result<Membership::Seen, std::string> Membership::wait_for_id() {
     }
 }
 
-void Membership::look_at(const std::string& broker) {
-    const std::string where = std::string(path::broker_ids) + "/" + broker;
-    if (core_.has_company || where == path::broker(core_.self)) return;
-    const auto node = core_.store->get(where);
-    if (!node || !*node) return;
-    base::log_warn(
-        "metadata",
-        "something at " + address_of(**node) + " has registered as broker " + broker +
-            "; clusters of several brokers are not supported, and nothing is placed there");
-}
-
 void Membership::look_again() {
     const std::lock_guard lock(mutex_);
     moved_ = true;
@@ -231,7 +197,7 @@ void Membership::look_again() {
 
 // Put into the tree what is not there, or not ours; `renew`: the registration in any case, since
 // it may be that of this broker's last run.
-Result<void, std::string> Membership::enter(const Seen& seen, bool renew) {
+Result<void, ZkError> Membership::enter(const Seen& seen, bool renew) {
     std::vector<Op> ops;
     std::optional<std::size_t> registered;
     if (renew || !is_ours(seen.broker)) {
@@ -244,7 +210,10 @@ Result<void, std::string> Membership::enter(const Seen& seen, bool renew) {
         registered = ops.size();
         ops.push_back(std::move(create));
     }
-    std::int32_t epoch = core_.controller_epoch;
+    const auto known = seen.epoch && seen.epoch->data
+                           ? znodes::parse_controller_epoch(*seen.epoch->data)
+                           : std::nullopt;
+    std::int32_t epoch = std::max(core_.controller_epoch, known.value_or(0));
     if (!core_.has_company && (renew || !is_ours(seen.controller))) {
         auto claim = claim_office(core_.self, core_.settings.wall_ms(), seen.controller, seen.epoch,
                                   core_.controller_epoch);
@@ -253,9 +222,7 @@ Result<void, std::string> Membership::enter(const Seen& seen, bool renew) {
     }
     if (ops.empty()) return {};
     const auto done = core_.store->commit(std::move(ops));
-    if (!done)
-        return Unexpected("the broker cannot be registered: " +
-                          coordinator::to_string(done.error().error));
+    if (!done) return Unexpected(done.error().error);
     core_.controller_epoch = epoch;
     if (registered) broker_epoch_ = done->results[*registered].stat.czxid.value();
     return {};
@@ -282,8 +249,9 @@ void Membership::mend() {
                                        "; it is taken back when that one ends");
         return;
     }
-    if (auto entered = enter(*seen, false); !entered) {
-        base::log_warn("metadata", entered.error());
+    if (const auto entered = enter(*seen, false); !entered) {
+        base::log_warn("metadata", "the broker cannot be registered: " +
+                                       coordinator::to_string(entered.error()));
         return;
     }
     base::log_info("metadata", "Registered anew as broker " + std::to_string(core_.self.value()));

@@ -1,9 +1,9 @@
 // Membership: who this broker and its cluster are, and how both are known in the tree.
 //
 //     identify    /cluster/id, the broker's id, meta.properties
-//     look_for_company    whether other brokers are alive, and one of them is the controller
+//     look_for_company    whether other brokers are alive
 //     join        one transaction: /brokers/ids/N replaced, /controller taken, its epoch raised;
-//                 in company the first of them only
+//                 in company the first of them only, as ControllerOffice stands for election
 //     mend        the same for what has been lost of it since
 //
 // The broker comes back to its session at a restart, so what it finds under its id is its own.
@@ -28,8 +28,9 @@ public:
 
     // Errors are one line for people.
     [[nodiscard]] base::Result<void, std::string> identify();
-    // Sets ClusterCore::has_company. Refused where the controller is one that takes no others.
+    // Sets ClusterCore::has_company when others are registered.
     [[nodiscard]] base::Result<void, std::string> look_for_company();
+    // Sets it too when another has become controller meanwhile.
     [[nodiscard]] base::Result<void, std::string> join(std::vector<BrokerEndpoint> endpoints);
 
     // Keep the key of the store's session beside meta.properties, to come back to it.
@@ -38,9 +39,6 @@ public:
     // Make registration and controllership anew where they are gone: the session was lost, or
     // somebody deleted the nodes. Does nothing before join().
     void mend();
-
-    // Say so if another broker has come to /brokers/ids.
-    void look_at(const std::string& broker);
 
     // A broker's registration has gone, or may have: join() may wait for that.
     void look_again();
@@ -63,10 +61,8 @@ private:
     [[nodiscard]] base::Result<Seen, std::string> look();
     bool is_ours(const std::optional<coordinator::NodeView>& node) const;
     bool is_foreign(const std::optional<coordinator::NodeView>& node) const;
-    [[nodiscard]] base::Result<void, std::string> ask_controller(
-        const std::string& name, const znodes::BrokerRegistration& broker) const;
     [[nodiscard]] base::Result<Seen, std::string> wait_for_id();
-    [[nodiscard]] base::Result<void, std::string> enter(const Seen& seen, bool renew);
+    [[nodiscard]] base::Result<void, coordinator::ZkError> enter(const Seen& seen, bool renew);
 
     ClusterCore& core_;
     znodes::BrokerRegistration registration_;

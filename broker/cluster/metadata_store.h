@@ -83,9 +83,6 @@ public:
 
     virtual std::size_t transaction_bytes_max() const = 0;
 
-    // Whether other brokers may use the tree as well.
-    virtual bool is_shared() const = 0;
-
     // ---- The session.
 
     virtual coordinator::SessionKey session() const = 0;

@@ -133,6 +133,14 @@ Result<void, std::string> finish_deletions(ClusterCore& core, TopicControl& topi
     const auto marked = core.store->children(std::string(path::delete_topics));
     if (!marked) return Unexpected<std::string>("the metadata cannot be read");
     for (const auto& topic : *marked) {
+        const auto node = core.store->get(path::topic(topic));
+        if (!node) return Unexpected<std::string>("the metadata cannot be read");
+        const auto known =
+            *node && (*node)->data ? znodes::parse_topic(*(*node)->data) : std::nullopt;
+        if (known && core.is_shared(*known)) {
+            core.has_company = true;
+            return {};
+        }
         core.logs->retire_unopened(topic, core.random_uuid());
         if (!topics.remove_nodes(topic))
             return Unexpected("topic " + topic + " cannot be deleted from the metadata");

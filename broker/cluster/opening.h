@@ -24,7 +24,8 @@ namespace broker {
 // broker of any release supports that. Only what is not there yet.
 [[nodiscard]] base::Result<void, std::string> make_paths(ClusterCore& core);
 
-// A topic that was being deleted when the broker stopped is deleted before anything is loaded.
+// A topic that was being deleted when the broker stopped is deleted before anything is loaded. One
+// that other brokers have too is the controller's to delete: then this one has company.
 [[nodiscard]] base::Result<void, std::string> finish_deletions(ClusterCore& core,
                                                                TopicControl& topics);
 

@@ -81,6 +81,21 @@ ReplicaControl::ReplicaControl(ClusterCore& core, Ports ports)
       fetchers_(core.settings.wall_ms) {}
 
 void ReplicaControl::start() {
+    controller_epoch_ = core_.controller_epoch;
+    const auto image = core_.image();
+    for (const auto& topic : image->topics()) {
+        for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
+            const PartitionImage& partition = topic->partitions[i];
+            if (!partition.local || partition.leader != core_.self) continue;
+            // With other replicas the same term has to be told again: as its leader this broker
+            // does not know them yet.
+            const bool is_known = partition.replicas.size() == 1;
+            const auto term = partition.leader_epoch.value() - (is_known ? 0 : 1);
+            terms_.emplace(
+                TopicPartition{topic->name, PartitionIndex(static_cast<std::int32_t>(i))},
+                LeaderEpoch(term));
+        }
+    }
     isr_keeper_.start();
 }
 
@@ -298,7 +313,8 @@ void ReplicaControl::forget_deleted(ClusterImage& image, const std::set<std::str
 
 // ---- StopReplica ---------------------------------------------------------------------------
 
-ErrorCode ReplicaControl::stop_one(const TopicPartition& at, LeaderEpoch epoch, bool deletes) {
+ErrorCode ReplicaControl::stop_one(const TopicPartition& at, LeaderEpoch epoch, bool deletes,
+                                   std::set<TopicPartition>& deleted) {
     const auto term = terms_.find(at);
     const bool is_over =
         epoch != no_term && epoch != while_deleting && term != terms_.end() && epoch < term->second;
@@ -313,25 +329,38 @@ ErrorCode ReplicaControl::stop_one(const TopicPartition& at, LeaderEpoch epoch, 
     local->resign();
     // A later role may be of the same term: this broker leaves, and comes back.
     terms_.erase(at);
-    if (!deletes) return ErrorCode::none;
-    if (of_gone != stopped_.end()) stopped_.erase(of_gone);
-    if (partition && partition->local) {
-        ClusterImage next = *core_.image();
-        auto topic = std::make_shared<TopicImage>(*known);
-        topic->partitions[static_cast<std::size_t>(at.partition.value())].local = nullptr;
-        next.set_topic(std::move(topic));
-        core_.current.publish(std::move(next));
-    }
-    core_.logs->retire(local, core_.random_uuid());
-    base::log_info("replica", storage::directory_name(at) +
-                                  ": its replica is deleted, as the controller said");
+    if (deletes) deleted.insert(at);
     return ErrorCode::none;
+}
+
+// They go from the image together: each image is a copy of the one before.
+void ReplicaControl::delete_logs(const std::set<TopicPartition>& deleted) {
+    ClusterImage next = *core_.image();
+    Drafts drafts;
+    std::vector<std::shared_ptr<Partition>> logs;
+    for (const TopicPartition& at : deleted) {
+        if (auto of_gone = stopped_.extract(at)) logs.push_back(std::move(of_gone.mapped()));
+        const auto known = next.share_topic(at.topic);
+        const auto* const partition = known ? known->find(at.partition) : nullptr;
+        if (!partition || !partition->local) continue;
+        auto& draft = drafts[at.topic];
+        if (!draft) draft = std::make_shared<TopicImage>(*known);
+        logs.push_back(std::exchange(place_of(*draft, at.partition).local, nullptr));
+    }
+    for (auto& [name, draft] : drafts) next.set_topic(std::move(draft));
+    if (!drafts.empty()) core_.current.publish(std::move(next));
+    for (const auto& log : logs) {
+        core_.logs->retire(log, core_.random_uuid());
+        base::log_info("replica", storage::directory_name(log->id()) +
+                                      ": its replica is deleted, as the controller said");
+    }
 }
 
 StopReplicaResponse ReplicaControl::apply(const StopReplicaRequest& request) {
     StopReplicaResponse response;
     response.error_code =
         fence(request.controller_id, request.controller_epoch, request.broker_epoch);
+    std::set<TopicPartition> deleted;
     const auto stop = [&](const wire::Text& topic, PartitionIndex index, LeaderEpoch epoch,
                           bool deletes) {
         auto& answer = response.partition_errors.emplace_back();
@@ -339,7 +368,7 @@ StopReplicaResponse ReplicaControl::apply(const StopReplicaRequest& request) {
         answer.partition_index = index;
         answer.error_code = response.error_code != ErrorCode::none
                                 ? response.error_code
-                                : stop_one({topic.str(), index}, epoch, deletes);
+                                : stop_one({topic.str(), index}, epoch, deletes, deleted);
     };
     for (const auto& each : request.ungrouped_partitions)
         stop(each.topic_name, each.partition_index, no_term, request.delete_partitions);
@@ -351,6 +380,7 @@ StopReplicaResponse ReplicaControl::apply(const StopReplicaRequest& request) {
         for (const auto& each : topic.partition_states)
             stop(topic.topic_name, each.partition_index, each.leader_epoch, each.delete_partition);
     }
+    if (!deleted.empty()) delete_logs(deleted);
     ports_.roles_moved();
     return response;
 }

@@ -1,5 +1,5 @@
-// ReplicaControl: this broker in a cluster whose controller is another: what it is told to lead and
-// to follow, and what it is told of the cluster.
+// ReplicaControl: this broker in company: what the controller, be it another broker or this one,
+// tells it to lead and to follow, and tells it of the cluster.
 //
 //     controller --LeaderAndIsr---> roles of our partitions, logs made, fetchers set on leaders
 //                --UpdateMetadata-> brokers, topics, leaders: the image
@@ -38,6 +38,8 @@ public:
 
     ReplicaControl(ClusterCore& core, Ports ports);
 
+    // From now on there is a controller. What is led here already goes on, and nothing older than
+    // that is obeyed.
     void start();
     // Nothing is fetched and nobody is asked any more.
     void stop();
@@ -64,7 +66,8 @@ private:
     void take_brokers(ClusterImage& image, const protocol::UpdateMetadataRequest& request) const;
     void forget_deleted(ClusterImage& image, const std::set<std::string>& topics);
     protocol::ErrorCode stop_one(const base::TopicPartition& at, base::LeaderEpoch epoch,
-                                 bool deletes);
+                                 bool deletes, std::set<base::TopicPartition>& deleted);
+    void delete_logs(const std::set<base::TopicPartition>& deleted);
 
     ClusterCore& core_;
     const Ports ports_;

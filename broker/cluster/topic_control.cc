@@ -21,6 +21,12 @@ namespace path = znodes::path;
 namespace {
 
 AdminOutcome not_stored(coordinator::ZkError error) {
+    if (error == coordinator::ZkError::node_exists)
+        return failed(ErrorCode::topic_already_exists, "The topic already exists.");
+    // Only writes of a controller depend on a version: that of its term.
+    if (error == coordinator::ZkError::bad_version)
+        return failed(ErrorCode::not_controller,
+                      "This is not the correct controller for this cluster.");
     return failed(ErrorCode::unknown_server_error,
                   "The metadata could not be stored: " + coordinator::to_string(error));
 }
@@ -78,7 +84,7 @@ void TopicControl::open_logs(TopicImage& topic, std::size_t first) {
 // ---- creation -----------------------------------------------------------------------------
 
 std::vector<CreatedTopic> TopicControl::create(const std::vector<NewTopic>& topics,
-                                               bool validate_only) {
+                                               bool validate_only, const Guard& guard) {
     std::vector<CreatedTopic> created(topics.size());
     std::set<std::string> collisions;
     for (const auto& topic : core_.image()->topics()) collisions.insert(collision_key(topic->name));
@@ -101,11 +107,14 @@ std::vector<CreatedTopic> TopicControl::create(const std::vector<NewTopic>& topi
         drafts.push_back(std::move(made));
     }
     if (drafts.empty()) return created;
-    if (const auto refused = store(drafts)) {
+    if (core_.has_company) {
+        store_in_company(drafts, guard, created);
+        return created;
+    }
+    if (const auto refused = store(drafts, guard)) {
         for (const auto& each : drafts) created[each.place].outcome = *refused;
         return created;
     }
-    if (core_.has_company) return created;
     ClusterImage next = *core_.image();
     for (auto& each : drafts) {
         open_logs(*each.topic, 0);
@@ -163,8 +172,20 @@ std::optional<AdminOutcome> TopicControl::draft(const NewTopic& topic,
     return std::nullopt;
 }
 
+// All of them together or, when another broker has made one of them meanwhile, each on its own.
+void TopicControl::store_in_company(std::vector<Draft>& drafts, const Guard& guard,
+                                    std::vector<CreatedTopic>& created) {
+    const auto refused = store(drafts, guard);
+    if (!refused) return;
+    const bool is_alone = drafts.size() == 1 || refused->error != ErrorCode::topic_already_exists;
+    for (Draft& each : drafts) {
+        const auto outcome = is_alone ? refused : store(std::span(&each, 1), guard);
+        if (outcome) created[each.place].outcome = *outcome;
+    }
+}
+
 // All topics of the request in one transaction, one sync, if it is not too large for that.
-std::optional<AdminOutcome> TopicControl::store(std::vector<Draft>& drafts) {
+std::optional<AdminOutcome> TopicControl::store(std::span<Draft> drafts, const Guard& guard) {
     std::vector<std::string> configs;
     for (const auto& each : drafts) configs.push_back(topic_config_path(each.topic->name));
     const auto left_over = core_.store->get(configs);
@@ -186,7 +207,7 @@ std::optional<AdminOutcome> TopicControl::store(std::vector<Draft>& drafts) {
             ops.push_back(core_.state_op(topic.name, index_of(at), topic.partitions[at], false));
         }
     }
-    const auto stored = core_.commit(std::move(ops));
+    const auto stored = core_.commit(std::move(ops), guard);
     if (!stored) return not_stored(stored.error());
     for (std::size_t i = 0; i < drafts.size(); ++i)
         drafts[i].topic->czxid = (*stored)[nodes[i]].stat.czxid.value();
@@ -195,7 +216,14 @@ std::optional<AdminOutcome> TopicControl::store(std::vector<Draft>& drafts) {
 
 // ---- deletion -----------------------------------------------------------------------------
 
-std::vector<AdminOutcome> TopicControl::remove(const std::vector<std::string>& topics) {
+AdminOutcome TopicControl::mark(const std::string& topic, const Guard& guard) {
+    const auto marked = core_.commit({persistent(path::delete_topic(topic))}, guard);
+    const bool is_marked = marked || marked.error() == coordinator::ZkError::node_exists;
+    return is_marked ? AdminOutcome{} : not_stored(marked.error());
+}
+
+std::vector<AdminOutcome> TopicControl::remove(const std::vector<std::string>& topics,
+                                               const Guard& guard) {
     std::vector<AdminOutcome> outcomes;
     for (const auto& name : topics) {
         const auto topic = core_.image()->share_topic(name);
@@ -204,9 +232,9 @@ std::vector<AdminOutcome> TopicControl::remove(const std::vector<std::string>& t
                                       "This server does not host this topic-partition."));
             continue;
         }
-        const auto marked = core_.store->commit({persistent(path::delete_topic(name))});
-        if (!marked && marked.error().error != coordinator::ZkError::node_exists) {
-            outcomes.push_back(not_stored(marked.error().error));
+        auto marked = mark(name, guard);
+        if (core_.has_company || marked.error != ErrorCode::none) {
+            outcomes.push_back(std::move(marked));
             continue;
         }
         withdraw(topic);
@@ -248,15 +276,16 @@ bool TopicControl::remove_mark(const std::string& topic) {
 // ---- more partitions ----------------------------------------------------------------------
 
 std::vector<AdminOutcome> TopicControl::add_partitions(const std::vector<NewPartitions>& wanted,
-                                                       bool validate_only) {
+                                                       bool validate_only, const Guard& guard) {
     std::vector<AdminOutcome> outcomes;
     PartitionBudget budget;
-    for (const auto& each : wanted) outcomes.push_back(add_partitions(each, budget, validate_only));
+    for (const auto& each : wanted)
+        outcomes.push_back(add_partitions(each, budget, validate_only, guard));
     return outcomes;
 }
 
 AdminOutcome TopicControl::add_partitions(const NewPartitions& wanted, PartitionBudget& budget,
-                                          bool validate_only) {
+                                          bool validate_only, const Guard& guard) {
     const auto topic = core_.image()->share_topic(wanted.topic);
     if (!topic)
         return failed(ErrorCode::unknown_topic_or_partition,
@@ -279,6 +308,7 @@ AdminOutcome TopicControl::add_partitions(const NewPartitions& wanted, Partition
     if (!added) return added.error();
     if (auto refused = refuse_without_room()) return *refused;
     if (validate_only) return {};
+    if (core_.has_company) return add_to_node(topic->name, topic->partitions.size(), *added, guard);
 
     auto next_topic = std::make_shared<TopicImage>(*topic);
     std::vector<Op> states;
@@ -298,6 +328,27 @@ AdminOutcome TopicControl::add_partitions(const NewPartitions& wanted, Partition
     next.set_topic(std::move(next_topic));
     core_.current.publish(std::move(next));
     return {};
+}
+
+// The node may say more than the image: which replicas are being moved.
+AdminOutcome TopicControl::add_to_node(const std::string& topic, std::size_t first,
+                                       const Assignment& added, const Guard& guard) {
+    const auto node = core_.store->get(path::topic(topic));
+    if (!node) return not_stored(node.error());
+    auto assignment = *node && (*node)->data ? znodes::parse_topic(*(*node)->data) : std::nullopt;
+    if (!assignment || assignment->partitions.size() != first)
+        return failed(ErrorCode::unknown_topic_or_partition,
+                      "The topic '" + topic + "' has changed meanwhile.");
+    if (!assignment->adding_replicas.empty() || !assignment->removing_replicas.empty())
+        return failed(ErrorCode::reassignment_in_progress,
+                      "A partition reassignment is in progress for the topic '" + topic + "'.");
+    for (const auto& replicas : added)
+        assignment->partitions.emplace(index_of(assignment->partitions.size()), replicas);
+    const auto stored =
+        core_.commit({coordinator::SetData{path::topic(topic), znodes::write(*assignment),
+                                           (*node)->stat.version}},
+                     guard);
+    return stored ? AdminOutcome{} : not_stored(stored.error());
 }
 
 // Where the replicas of the new partitions go.
@@ -388,6 +439,11 @@ Result<void, std::string> TopicControl::adopt(const std::string& name,
     next.set_topic(std::move(topic));
     core_.current.publish(std::move(next));
     return {};
+}
+
+bool TopicControl::has(const base::TopicPartition& at) const {
+    const TopicImage* const topic = core_.image()->find_topic(at.topic);
+    return topic && topic->find(at.partition);
 }
 
 Result<void, std::string> TopicControl::reassign(const base::TopicPartition& at,

@@ -6,6 +6,9 @@
 // What others write into the tree is carried out the same way: adopt() and withdraw() are the
 // halves of these changes that come after the tree.
 //
+// In company the tree is all that is changed here: what comes of it is the controller's business,
+// whoever that is. `guard` holds for as long as this broker is controller.
+//
 // Threads: the controller's. Outcomes are in the order of the request.
 #pragma once
 
@@ -15,6 +18,7 @@
 
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,16 +28,20 @@ class TopicControl {
 public:
     explicit TopicControl(ClusterCore& core) : core_(core) {}
 
-    std::vector<CreatedTopic> create(const std::vector<NewTopic>& topics, bool validate_only);
-    std::vector<AdminOutcome> remove(const std::vector<std::string>& topics);
+    std::vector<CreatedTopic> create(const std::vector<NewTopic>& topics, bool validate_only,
+                                     const Guard& guard = {});
+    std::vector<AdminOutcome> remove(const std::vector<std::string>& topics,
+                                     const Guard& guard = {});
     std::vector<AdminOutcome> add_partitions(const std::vector<NewPartitions>& wanted,
-                                             bool validate_only);
+                                             bool validate_only, const Guard& guard = {});
 
     // The tree has a topic that is not in the image, or more partitions of one that is: choose
     // leaders, store their states, make the logs, serve it. `node` is /brokers/topics/T.
     [[nodiscard]] base::Result<void, std::string> adopt(const std::string& name,
                                                         const znodes::TopicAssignment& assignment,
                                                         const coordinator::NodeView& node);
+
+    bool has(const base::TopicPartition& at) const;
 
     // Give a partition these replicas. The error says why it cannot be, for people.
     [[nodiscard]] base::Result<void, std::string> reassign(
@@ -58,9 +66,14 @@ private:
     std::optional<AdminOutcome> draft(const NewTopic& topic,
                                       const std::set<std::string>& collisions,
                                       PartitionBudget& budget, Draft& made);
-    std::optional<AdminOutcome> store(std::vector<Draft>& drafts);
+    std::optional<AdminOutcome> store(std::span<Draft> drafts, const Guard& guard);
+    void store_in_company(std::vector<Draft>& drafts, const Guard& guard,
+                          std::vector<CreatedTopic>& created);
+    AdminOutcome mark(const std::string& topic, const Guard& guard);
     AdminOutcome add_partitions(const NewPartitions& wanted, PartitionBudget& budget,
-                                bool validate_only);
+                                bool validate_only, const Guard& guard);
+    AdminOutcome add_to_node(const std::string& topic, std::size_t first, const Assignment& added,
+                             const Guard& guard);
     [[nodiscard]] base::Result<Assignment, AdminOutcome> assign_more(const NewPartitions& wanted,
                                                                      const TopicImage& topic);
     void open_logs(TopicImage& topic, std::size_t first);

@@ -22,11 +22,11 @@ Result<void, std::string> TopicLoader::load() {
     if (!read_topics(image) || !read_states())
         return Unexpected<std::string>("the metadata cannot be read");
     for (const auto& complaint : complaints_) base::log_warn("config", complaint);
-    if (!core_.has_company && core_.store->is_shared() && are_shared()) {
+    if (!core_.has_company && are_shared()) {
         core_.has_company = true;
-        base::log_warn("metadata",
-                       "other brokers may have records that this one has not, and none of them is "
-                       "alive; nothing is served until one is, and is controller");
+        base::log_info("metadata",
+                       "other brokers have replicas too, and none of them is alive: this one leads "
+                       "what it has in sync");
     }
     const auto held =
         std::ranges::count_if(topics_, [](const auto& each) { return each.second.topic->is_held; });
@@ -118,18 +118,9 @@ Result<void, ZkError> TopicLoader::read_states() {
     return {};
 }
 
-// Whether anything of this broker's is in sync at others as well: those may have more of it.
 bool TopicLoader::are_shared() const {
-    return std::ranges::any_of(topics_, [&](const auto& each) {
-        const Stored& stored = each.second;
-        return std::ranges::any_of(stored.states, [&](const auto& state) {
-            const auto replicas = stored.assignment.partitions.find(state.first);
-            const auto& isr = state.second.isr;
-            return replicas != stored.assignment.partitions.end() &&
-                   std::ranges::find(replicas->second, core_.self) != replicas->second.end() &&
-                   std::ranges::any_of(isr, [&](base::BrokerId id) { return id != core_.self; });
-        });
-    });
+    return std::ranges::any_of(
+        topics_, [&](const auto& each) { return core_.is_shared(each.second.assignment); });
 }
 
 Result<void, std::string> TopicLoader::open_logs(const ClusterImage& image) {

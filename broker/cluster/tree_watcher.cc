@@ -95,11 +95,10 @@ void TreeWatcher::act() {
         if (const auto kept = parts_.membership.keep_session(); !kept)
             base::log_warn("metadata", kept.error());
     }
-    if (parts_.core.has_company) return act_in_company(pending);
+    if (has_company(pending)) return act_in_company(pending);
     if (pending.everything) add_everything(pending);
     if (pending.membership || !pending.brokers.empty()) parts_.membership.mend();
-    for (const auto& broker : pending.brokers) parts_.membership.look_at(broker);
-    for (const auto& change : pending.config_changes) parts_.configs.notified(change);
+    for (const auto& change : pending.config_changes) (void)parts_.configs.notified(change);
     check_topics(pending);
     if (pending.deletions) delete_marked();
     if (pending.elections) elect_preferred();
@@ -107,8 +106,17 @@ void TreeWatcher::act() {
     if (pending.notes) clear_notes();
 }
 
+bool TreeWatcher::has_company(const Pending& pending) {
+    ClusterCore& core = parts_.core;
+    const bool may_be_new = pending.everything || !pending.brokers.empty();
+    if (core.has_company || !may_be_new) return core.has_company;
+    if (!parts_.membership.look_for_company() || !core.has_company) return false;
+    parts_.company_came();
+    return true;
+}
+
 // Topics, elections and reassignments are the controller's; configurations are every broker's own.
-void TreeWatcher::act_in_company(const Pending& pending) {
+void TreeWatcher::act_in_company(Pending& pending) {
     if (pending.everything || pending.membership || !pending.brokers.empty())
         parts_.membership.mend();
     if (pending.everything) {
@@ -116,7 +124,29 @@ void TreeWatcher::act_in_company(const Pending& pending) {
             parts_.configs.read_topic(topic->name);
         parts_.configs.read_broker();
     }
-    for (const auto& change : pending.config_changes) parts_.configs.notified(change);
+    for (const auto& change : pending.config_changes) {
+        // The controller wants to know what it says of unclean elections.
+        if (auto topic = parts_.configs.notified(change)) pending.topics.insert(*std::move(topic));
+    }
+    tell_office(pending);
+}
+
+void TreeWatcher::tell_office(Pending& pending) {
+    ControllerOffice& office = parts_.office;
+    office.config_changed();
+    if (pending.session) return office.session_lost();
+    if (pending.everything) return office.look(PlacesToLook::everywhere());
+    // Who is not in office waits for it, and for nothing else.
+    if (!office.term() && !pending.membership) return;
+    PlacesToLook places;
+    places.office = pending.membership;
+    places.brokers = !pending.brokers.empty();
+    places.topics = std::move(pending.topics);
+    places.deletions = pending.deletions;
+    places.elections = pending.elections;
+    places.reassignments = pending.reassignments;
+    places.notes = pending.notes;
+    if (!places.is_empty()) office.look(std::move(places));
 }
 
 void TreeWatcher::add_everything(Pending& pending) {

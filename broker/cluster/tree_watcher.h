@@ -10,6 +10,9 @@
 //     /isr_change_notification/*, /log_dir_event_notification/*     taken note of and deleted
 //     /controller, /brokers/ids/N          made again when somebody deletes them
 //
+// Another broker under /brokers/ids means company: from then on all but registration and
+// configurations is told to the ControllerOffice instead, which acts if it is in office.
+//
 // An event only says where to look: what is done follows from what the tree says then and from
 // the image. So changes of our own, which are told too, find nothing to do, and changes that went
 // by unseen are found by looking everywhere. What makes no sense gets one line in the log and is
@@ -22,6 +25,7 @@
 
 #include "broker/cluster/cluster_core.h"
 #include "broker/cluster/config_control.h"
+#include "broker/cluster/controller_office.h"
 #include "broker/cluster/membership.h"
 #include "broker/cluster/topic_control.h"
 
@@ -37,14 +41,17 @@ namespace broker {
 
 class TreeWatcher {
 public:
-    // `topics_gone`: called after topics were deleted because of what others wrote.
+    // `topics_gone`: called after topics were deleted because of what others wrote;
+    // `company_came`: when another broker has registered, before anything else is done.
     struct Parts {
         ClusterCore& core;
         Membership& membership;
         TopicControl& topics;
         ConfigControl& configs;
+        ControllerOffice& office;
         boost::asio::thread_pool& controller;
         std::function<void(const std::set<std::string>&)> topics_gone;
+        std::function<void()> company_came;
     };
 
     explicit TreeWatcher(Parts parts) : parts_(std::move(parts)) {}
@@ -75,7 +82,9 @@ private:
 
     void note(const StoreEvent& event);
     void act();
-    void act_in_company(const Pending& pending);
+    bool has_company(const Pending& pending);
+    void act_in_company(Pending& pending);
+    void tell_office(Pending& pending);
     void add_everything(Pending& pending);
     void check_topics(const Pending& pending);
     void check_topic(const std::string& name, const std::optional<coordinator::NodeView>& node);

@@ -43,7 +43,6 @@ public:
     [[nodiscard]] base::Result<coordinator::Committed, coordinator::Refused> commit(
         std::vector<coordinator::Op> ops) override;
     std::size_t transaction_bytes_max() const override { return 700'000; }
-    bool is_shared() const override { return true; }
     coordinator::SessionKey session() const override { return client_->session(); }
     [[nodiscard]] base::Result<void, coordinator::ZkError> watch(std::vector<std::string> roots,
                                                                  Tell tell) override;

@@ -49,7 +49,6 @@ public:
         return done;
     }
     std::size_t transaction_bytes_max() const override { return bytes_max; }
-    bool is_shared() const override { return true; }
     coordinator::SessionKey session() const override { return store_->session(); }
     [[nodiscard]] base::Result<void, coordinator::ZkError> watch(std::vector<std::string> roots,
                                                                  Tell tell) override {

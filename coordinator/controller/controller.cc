@@ -34,14 +34,7 @@ void Controller::resign() {
     if (std::exchange(resigned_, true)) return;
     effects_ = {};
     effects_.resign = true;
-    for (auto& [id, asked] : asked_) {
-        for (Wish& wish : asked.wishes) {
-            if (wish.stage != Wish::Stage::fulfilled) {
-                wish.error = protocol::ErrorCode::not_controller;
-            }
-        }
-        answer(asked);
-    }
+    for (const auto& [id, asked] : asked_) answer(asked);
     for (const Leaving& each : shutdowns_) {
         effects_.answers.push_back(
             ShutdownAnswer{each.ticket, protocol::ErrorCode::not_controller});

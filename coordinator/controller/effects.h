@@ -163,18 +163,31 @@ enum class ElectionKind { preferred, unclean };
 
 struct ElectLeadersAnswer {
     Ticket ticket = 0;
-    std::vector<PartitionError> partitions;
+    protocol::ErrorCode error = protocol::ErrorCode::none;  // Of the whole: then no partitions.
+    std::vector<PartitionError> partitions = {};
 };
 
 struct ReassignmentAnswer {
     Ticket ticket = 0;
-    std::vector<PartitionError> partitions;
+    protocol::ErrorCode error = protocol::ErrorCode::none;  // Of the whole: then no partitions.
+    std::vector<PartitionError> partitions = {};
 };
 
 struct ShutdownAnswer {
     Ticket ticket = 0;
     protocol::ErrorCode error = protocol::ErrorCode::none;
     std::vector<base::TopicPartition> remaining = {};  // What the broker still leads.
+};
+
+// The moves that run, as ListPartitionReassignments shows them.
+struct Move {
+    base::TopicPartition at;
+    Assignment assignment;
+};
+
+struct MovesAnswer {
+    protocol::ErrorCode error = protocol::ErrorCode::none;  // Then no partitions.
+    std::vector<Move> partitions = {};
 };
 
 using Answer =

@@ -106,6 +106,11 @@ const Partition* Image::find(Key key) const {
 }
 
 Partition* Image::find(const base::TopicPartition& at) {
+    const Partition* const found = std::as_const(*this).find(at);
+    return found == nullptr ? nullptr : find(found->key);
+}
+
+const Partition* Image::find(const base::TopicPartition& at) const {
     const Topic* topic = find_topic(at.topic);
     if (topic == nullptr) return nullptr;
     const auto found = topic->partitions.find(at.partition);

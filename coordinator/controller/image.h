@@ -94,6 +94,7 @@ public:
     Partition* find(Key key);
     const Partition* find(Key key) const;
     Partition* find(const base::TopicPartition& at);
+    const Partition* find(const base::TopicPartition& at) const;
     std::size_t partition_count() const noexcept { return count_; }
 
     // Those of a broker, in the order of their keys.

@@ -18,7 +18,6 @@ void Controller::ask(Question question, std::optional<Ticket> ticket, std::vecto
     const std::size_t count = wishes.size();
     Asked asked{question, ticket, std::move(wishes), count};
     if (resigned_ || count == 0) {
-        for (Wish& wish : asked.wishes) wish.error = ErrorCode::not_controller;
         answer(asked);
     } else {
         asked_.emplace(next_id_++, std::move(asked));
@@ -188,9 +187,9 @@ void Controller::reopen_moves(const std::string& topic) {
 
 void Controller::answer(const Asked& asked) {
     if (!asked.ticket) return;
+    const auto error = resigned_ ? ErrorCode::not_controller : ErrorCode::none;
     if (asked.question == Question::alteration) {
-        AlterPartitionAnswer altered{*asked.ticket};
-        if (resigned_) altered.error = ErrorCode::not_controller;
+        AlterPartitionAnswer altered{*asked.ticket, error};
         for (const Wish& wish : asked.wishes) {
             if (!resigned_) altered.partitions.push_back({wish.at, wish.error, wish.now});
         }
@@ -201,12 +200,12 @@ void Controller::answer(const Asked& asked) {
     for (const Wish& wish : asked.wishes) {
         const bool is_news = asked.question != Question::election_of_all ||
                              wish.error != ErrorCode::election_not_needed;
-        if (is_news) errors.push_back({wish.at, wish.error});
+        if (is_news && !resigned_) errors.push_back({wish.at, wish.error});
     }
     if (asked.question == Question::reassignment) {
-        effects_.answers.push_back(ReassignmentAnswer{*asked.ticket, std::move(errors)});
+        effects_.answers.push_back(ReassignmentAnswer{*asked.ticket, error, std::move(errors)});
     } else {
-        effects_.answers.push_back(ElectLeadersAnswer{*asked.ticket, std::move(errors)});
+        effects_.answers.push_back(ElectLeadersAnswer{*asked.ticket, error, std::move(errors)});
     }
 }
 
