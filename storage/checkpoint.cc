@@ -23,6 +23,12 @@ Unexpected<Fault> corrupt(const path& name, std::string_view why) {
     return Unexpected(Fault(FaultKind::corrupt, name.string() + ": " + std::string(why)));
 }
 
+Unexpected<Fault> foreign(const path& name, int version, std::string_view known) {
+    return Unexpected(Fault(FaultKind::foreign, name.string() + " has version " +
+                                                    std::to_string(version) +
+                                                    "; this program knows " + std::string(known)));
+}
+
 std::span<const std::byte> bytes_of(const std::string& text) {
     return std::as_bytes(std::span(text));
 }
@@ -124,8 +130,8 @@ Result<std::vector<EpochStart>, Fault> read_epochs(Disk& disk, const path& name)
         if (!start || *start < 0 || !epoch || *epoch < 0) {
             return corrupt(name, "a line is not: epoch offset");
         }
-        if (!starts.empty() && (starts.back().epoch.value() >= *epoch ||
-                                starts.back().start.value() >= *start)) {
+        if (!starts.empty() &&
+            (starts.back().epoch.value() >= *epoch || starts.back().start.value() >= *start)) {
             return corrupt(name, "epochs or their offsets do not rise");
         }
         starts.push_back({LeaderEpoch(*epoch), Offset(*start)});
@@ -136,8 +142,8 @@ Result<std::vector<EpochStart>, Fault> read_epochs(Disk& disk, const path& name)
 Result<void, Fault> write_epochs(Disk& disk, const path& name, std::span<const EpochStart> epochs) {
     std::string text = "0\n" + std::to_string(epochs.size()) + "\n";
     for (const EpochStart& epoch : epochs) {
-        text += std::to_string(epoch.epoch.value()) + " " + std::to_string(epoch.start.value()) +
-                "\n";
+        text +=
+            std::to_string(epoch.epoch.value()) + " " + std::to_string(epoch.start.value()) + "\n";
     }
     return replace_file(disk, name, bytes_of(text));
 }
@@ -146,7 +152,13 @@ Result<base::Uuid, Fault> read_topic_id(Disk& disk, const path& name) {
     const auto text = read_text(disk, name, properties_bytes_max);
     if (!text) return Unexpected(text.error());
     std::string_view rest = *text;
-    if (take_line(rest) != "version: 0") return corrupt(name, "the first line is not version: 0");
+    constexpr std::string_view version_key = "version: ";
+    const auto first = take_line(rest);
+    const auto version = first.starts_with(version_key)
+                             ? number<int>(first.substr(version_key.size()))
+                             : std::nullopt;
+    if (!version || *version < 0) return corrupt(name, "the first line is not version: 0");
+    if (*version > 0) return foreign(name, *version, "0");
     constexpr std::string_view key = "topic_id: ";
     const auto line = take_line(rest);
     if (!line.starts_with(key)) return corrupt(name, "the second line is not a topic_id");
@@ -180,11 +192,7 @@ Result<Identity, Fault> read_identity(Disk& disk, const path& name) {
         if (key == "version") {
             const auto version = number<int>(value);
             if (!version || *version < 0) return corrupt(name, "version is not a number");
-            if (*version > 1) {
-                return Unexpected(Fault(FaultKind::foreign,
-                                        name.string() + " has version " + std::to_string(*version) +
-                                            "; this program knows 0 and 1"));
-            }
+            if (*version > 1) return foreign(name, *version, "0 and 1");
             identity.version = *version;
             has_version = true;
         } else if (key == "broker.id" || key == "node.id") {

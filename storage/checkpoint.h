@@ -38,6 +38,7 @@ constexpr const char* lock_file = ".lock";
 [[nodiscard]] base::Result<Offsets, Fault> read_offsets(Disk& disk, const std::filesystem::path& path);
 [[nodiscard]] base::Result<std::vector<EpochStart>, Fault> read_epochs(
     Disk& disk, const std::filesystem::path& path);
+// Also foreign: a newer version.
 [[nodiscard]] base::Result<base::Uuid, Fault> read_topic_id(Disk& disk,
                                                             const std::filesystem::path& path);
 

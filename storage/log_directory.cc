@@ -84,6 +84,8 @@ Result<void, Fault> LogDirectory::look_around() {
             return Unexpected(id.error());
         } else if (id.error().kind == FaultKind::corrupt) {
             notes_.push_back(id.error().detail);
+        } else if (id.error().kind == FaultKind::foreign) {
+            found.fault = id.error();
         }
         (name.kind == DirectoryKind::partition ? partitions_ : copies_).push_back(std::move(found));
     }
@@ -134,6 +136,10 @@ Offset LogDirectory::offset_in(const char* file, const TopicPartition& at) const
 LoadedLog LogDirectory::load_one(const Found& found, const LogConfig& config, std::int64_t now_ms,
                                  std::uint64_t seed) const {
     LoadedLog loaded{.at = found.at, .topic_id = found.topic_id, .directory = found.directory};
+    if (found.fault) {
+        loaded.fault = found.fault;
+        return loaded;
+    }
     auto log = Log::open(disk_, files_,
                          {.directory = found.directory,
                           .config = config,
@@ -324,7 +330,8 @@ Result<void, Fault> LogDirectory::set_topic_id(const TopicPartition& at, const b
     const fs::path name = directory_of(at) / partition_metadata_file;
     const auto known = read_topic_id(disk_, name);
     if (known) return {};
-    if (known.error().kind == FaultKind::io) return Unexpected(known.error());
+    if (known.error().kind == FaultKind::io || known.error().kind == FaultKind::foreign)
+        return Unexpected(known.error());
     return write_topic_id(disk_, name, id);
 }
 

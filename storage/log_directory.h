@@ -65,6 +65,7 @@ public:
         base::TopicPartition at;
         std::optional<base::Uuid> topic_id;
         std::filesystem::path directory;
+        std::optional<Fault> fault = {};  // foreign: of a newer format; its log is left alone.
     };
     const std::vector<Found>& partitions() const noexcept { return partitions_; }
     // The same of copies that were being made here when the last process ended.

@@ -87,6 +87,7 @@ Result<std::unique_ptr<LogManager>, std::string> LogManager::open(Settings setti
             held->offline = true;
         } else {
             held->directory = std::move(*opened);
+            for (const auto& note : held->directory->notes()) base::log_warn("storage", note);
             const auto& identity = held->directory->identity();
             if (identity && made->identity_ &&
                 (identity->cluster != made->identity_->cluster ||

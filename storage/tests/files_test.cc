@@ -184,6 +184,8 @@ TEST_SUITE("storage/files") {
         CHECK(in.text() == "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ");
         CHECK(storage::read_topic_id(in.disk, in.file) == id);
         in.put("version: 1\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ");
+        CHECK(storage::read_topic_id(in.disk, in.file).error().kind == FaultKind::foreign);
+        in.put("version: x\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ");
         CHECK(storage::read_topic_id(in.disk, in.file).error().kind == FaultKind::corrupt);
     }
 

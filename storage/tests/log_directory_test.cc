@@ -285,6 +285,24 @@ TEST_SUITE("storage/log_directory") {
         CHECK(in.directory->notes()[0].contains("recovery-point-offset-checkpoint"));
     }
 
+    TEST_CASE("a partition whose partition.metadata is of a newer version is left as it is") {
+        const test::Scratch scratch;
+        Broker in(storage::real_disk(), scratch.file("logs"));
+        in.start();
+        in.create(orders);
+        in.append(orders);
+        in.kill();
+        const auto file = in.path / "orders-0" / "partition.metadata";
+        std::ofstream(file) << "version: 9\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ";
+        in.start();
+        REQUIRE(in.all.size() == 1);
+        REQUIRE(in.all.front().fault);
+        CHECK(in.all.front().fault->kind == FaultKind::foreign);
+        CHECK(in.all.front().fault->detail == file.string() + " has version 9; this program knows 0");
+        CHECK(in.directory->set_topic_id(orders, some_id).error().kind == FaultKind::foreign);
+        CHECK(text_of(file).starts_with("version: 9"));
+    }
+
     TEST_CASE("a meta.properties that cannot be read stops the start") {
         const test::Scratch scratch;
         std::filesystem::create_directories(scratch.file("logs"));
