@@ -33,6 +33,8 @@ CASES = re.compile(r"\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) 
 # Suites that run no broker, or that look at where the metadata are; the others also run with Apache ZooKeeper.
 WITHOUT_ZOOKEEPER = {"checker", "kafka-directories", "librdkafka", "mixed-cluster", "oracle", "records", "schema",
                      "startup", "upgrade", "zookeeper", "zookeeper-mode"}
+# Of those, the ones that do so in every run: short, and between them all of a client's life. The rest: --all.
+ALWAYS_ON_ZOOKEEPER = {"kafka-go", "kafka-python", "kcat"}
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -135,7 +137,7 @@ def steps(everything):
         if script.parent.name not in WITHOUT_ZOOKEEPER:
             yield Step(f"compat-tests/{script.parent.name} on ZooKeeper",
                        lambda script=script: counting(str(script), environment={"MILENA_TEST_ZOOKEEPER": "1"}), "build",
-                       only_with_all=True)
+                       only_with_all=script.parent.name not in ALWAYS_ON_ZOOKEEPER)
     for name in ("fuzz", "mutation"):
         yield Step(name, lambda name=name: counting(str(ROOT / "scripts" / name)), only_with_all=True)
 

@@ -189,12 +189,12 @@ def events(ours, server):
     checks.equal(done.returncode, 0, "quit ends with 0")
 
 
-def reconnect(ours, server, restart):
-    """The server is killed under a session: it goes on, its ephemeral stays, and its watches tell what was missed."""
-    child = subprocess.Popen([*ours.words, "-waitforconnection", "-server", server], stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ours.environment)
+def reconnect(shell, ours, server, restart):
+    """The server is killed under a shell's session: it goes on, its ephemeral stays, and its watches tell what was missed."""
+    child = subprocess.Popen([*shell.words, "-waitforconnection", "-server", server], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=shell.environment)
     seen = []
-    patience = threading.Timer(60, child.kill)      # Ends what waits for a line that does not come.
+    patience = threading.Timer(120, child.kill)      # Ends what waits for a line that does not come.
     patience.start()
 
     def say(text):
@@ -256,14 +256,15 @@ def main():
         for each in (events, old_commands):
             checks.run(each.__name__, each, ours, server)
         checks.run("one command", one_shot, ours, theirs, server)
-        checks.run("reconnect", reconnect, ours, server, lambda: (broker.kill(), broker.start()))
+        for name, each in (("our", ours), ("Apache's", theirs)):
+            checks.run(f"{name} shell reconnects", reconnect, each, ours, server, lambda: (broker.kill(), broker.start()))
     apache = brokers.make("kafka39")
     try:
         apache.start_zookeeper()
         server = f"127.0.0.1:{apache.zookeeper_port}"
         compare(ours, theirs, server, "Apache ZooKeeper")
         checks.run("events", events, ours, server)
-        checks.run("reconnect", reconnect, ours, server, lambda: restart_zookeeper(apache))
+        checks.run("reconnect", reconnect, ours, ours, server, lambda: restart_zookeeper(apache))
     finally:
         apache.__exit__(None, None, None)
     return checks.finish()

@@ -253,7 +253,9 @@ def restart(host):
     states = queue.Queue()
     with host.client(timeout=30.0) as zk:
         zk.create("/mine", b"kept", ephemeral=True)
-        session = zk.client_id
+        session, told = zk.client_id, queue.Queue()
+        # kazoo forgets plain watches when a connection breaks; this kind it sets again.
+        zk.DataWatch("/mine", lambda data, stat: told.put(data))
         zk.add_listener(states.put)
         host.broker.kill()
         host.broker.start()
@@ -261,6 +263,13 @@ def restart(host):
             pass
         checks.equal(zk.client_id, session, "a session survives kill -9 of the broker")
         checks.equal(zk.get("/mine")[0], b"kept", "and its ephemeral")
+        multi = zk.transaction()
+        multi.set_data("/mine", b"again")
+        multi.create("/missing", ephemeral=True)
+        multi.commit()
+        while told.get(timeout=WAIT) != b"again":
+            pass
+        checks.equal(zk.exists("/missing").ephemeralOwner, session[0], "and it writes and watches on")
 
 
 def words(host):

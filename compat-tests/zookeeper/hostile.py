@@ -70,6 +70,8 @@ SCRIPTS = {
     "a length over the limit": [HELLO, jute.integer(0x7fffffff)],
     "data over the limit": [HELLO, request(1, jute.CREATE, jute.create("/big", b"x" * 0x100000, model.OPEN, 0))[:8000]],
     "a multi in a multi": [HELLO, request(1, jute.MULTI, jute.multi([(jute.MULTI, jute.multi([]))])), PING],
+    "a path of 900,000 bytes": [HELLO, request(3, jute.EXISTS, jute.text("/" + "p" * 899_999) + b"\0"), PING],
+    "a path over the limit": [HELLO, request(3, jute.EXISTS, jute.text("/" + "p" * 0x100000) + b"\0")[:8000]],
     "closeSession": [HELLO, request(1, jute.CLOSE_SESSION)],
     **{f"a path whose length is {name}": [HELLO, request(3, jute.EXISTS, jute.integer(value) + b"/"), PING]
        for name, value in LENGTHS.items()},
