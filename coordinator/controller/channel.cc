@@ -82,6 +82,8 @@ void Channel::unanswered(std::uint64_t id) {
             break;
         case Kind::metadata:
             brokers_ = true;
+            // A broker that does not know who lives does not follow anybody.
+            if (message->partitions.empty()) greeted_ = false;
             std::ranges::copy(message->partitions, std::back_inserter(metadata_));
             break;
         case Kind::stop:

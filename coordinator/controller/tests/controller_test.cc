@@ -464,3 +464,13 @@ TEST_CASE("a mark for deletion of a topic that is not there goes, of one that is
     CHECK(in.tree.topics.empty());
     CHECK(in.tree.marks.empty());
 }
+
+TEST_CASE("a broker that did not hear who lives is told so again before its roles") {
+    Channel channel(1);
+    channel.lead_or_follow(7);
+    REQUIRE(channel.take(1)->kind == Channel::Kind::metadata);
+    channel.unanswered(1);
+    REQUIRE(channel.take(2)->kind == Channel::Kind::metadata);
+    REQUIRE(channel.answered(2));
+    CHECK(channel.take(3)->kind == Channel::Kind::lead_or_follow);
+}
