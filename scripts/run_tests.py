@@ -31,7 +31,7 @@ STEP_SECONDS_MAX = 60 * 60      # The sanitizer build is the longest; what hangs
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, \d+ skipped)?$")
 CASES = re.compile(r"\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed")
 # Suites that run no broker, or that look at where the metadata are; the others also run with Apache ZooKeeper.
-WITHOUT_ZOOKEEPER = {"checker", "kafka-directories", "librdkafka", "mixed-cluster", "oracle", "records", "schema",
+WITHOUT_ZOOKEEPER = {"checker", "cluster", "kafka-directories", "librdkafka", "mixed-cluster", "oracle", "records", "schema",
                      "startup", "upgrade", "zookeeper", "zookeeper-mode"}
 # Of those, the ones that do so in every run: short, and between them all of a client's life. The rest: --all.
 ALWAYS_ON_ZOOKEEPER = {"kafka-go", "kafka-python", "kcat"}

@@ -21,13 +21,17 @@ bool is_software_name(std::string_view text) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     };
     const auto inner = [&](char c) { return plain(c) || c == '-' || c == '.'; };
-    return !text.empty() && plain(text.front()) && plain(text.back()) && std::ranges::all_of(text, inner);
+    return !text.empty() && plain(text.front()) && plain(text.back()) &&
+           std::ranges::all_of(text, inner);
 }
 
-// What a controller asks of others: alone, a broker has none.
+// What a controller and its brokers ask of one another: alone, a broker has none.
 bool is_for_company(std::int16_t key) {
-    return key == protocol::LeaderAndIsrApi::key || key == protocol::StopReplicaApi::key ||
-           key == protocol::UpdateMetadataApi::key;
+    constexpr std::int16_t keys[] = {
+        protocol::LeaderAndIsrApi::key,   protocol::StopReplicaApi::key,
+        protocol::UpdateMetadataApi::key, protocol::ControlledShutdownApi::key,
+        protocol::AlterPartitionApi::key, protocol::AllocateProducerIdsApi::key};
+    return std::ranges::find(keys, key) != std::end(keys);
 }
 
 ApiVersionsResponse all_served(bool has_company) {
@@ -56,7 +60,8 @@ ApiVersionsResponse unsupported_api_versions() {
 
 Answer<ApiVersionsResponse> handle(RequestContext& context, ApiVersionsRequest request) {
     if (context.api_version >= 3) {
-        if (!is_software_name(request.client_software_name) || !is_software_name(request.client_software_version)) {
+        if (!is_software_name(request.client_software_name) ||
+            !is_software_name(request.client_software_version)) {
             ApiVersionsResponse response;
             response.error_code = ErrorCode::invalid_request;
             return response;

@@ -16,6 +16,11 @@ inline bool is_between_brokers(const RequestContext& context) {
     return context.session.listener == context.services.cluster.config()->inter_broker_listener();
 }
 
+// Whether it may be one broker's request to another.
+inline bool is_in_company(const RequestContext& context) {
+    return context.services.cluster.has_company() && is_between_brokers(context);
+}
+
 template <class Response, class Request>
 boost::asio::awaitable<Response> apply_later(RequestContext context, Request request) {
     auto& cluster = context.services.cluster;
@@ -25,8 +30,7 @@ boost::asio::awaitable<Response> apply_later(RequestContext context, Request req
 // Alone, this broker has no controller to obey, and the API is not served.
 template <class Response, class Request>
 Answer<Response> apply_from_controller(RequestContext& context, Request request) {
-    if (!context.services.cluster.has_company() || !is_between_brokers(context))
-        return Answer<Response>::close();
+    if (!is_in_company(context)) return Answer<Response>::close();
     return apply_later<Response>(context, std::move(request));
 }
 

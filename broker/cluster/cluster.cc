@@ -277,13 +277,27 @@ ErrorCode Cluster::move_log(const base::TopicPartition& at, const std::string& d
 }
 
 Result<base::ProducerId, ErrorCode> Cluster::take_producer_ids() {
+    return next_producer_ids(self());
+}
+
+Result<base::ProducerId, ErrorCode> Cluster::allocate_producer_ids(base::BrokerId broker,
+                                                                   std::int64_t broker_epoch) {
+    auto* const driver = parts_->office.driver();
+    if (!driver || !driver->image()) return Unexpected(ErrorCode::not_controller);
+    const auto* const known = driver->image()->find_broker(broker);
+    if (!known || known->epoch != broker_epoch) return Unexpected(ErrorCode::stale_broker_epoch);
+    return next_producer_ids(broker);
+}
+
+// Written at the version that was read, so two who ask at once cannot get the same.
+Result<base::ProducerId, ErrorCode> Cluster::next_producer_ids(base::BrokerId broker) {
     const std::string where(path::producer_id_block);
     const auto node = store().get(where);
     if (!node) return Unexpected(ErrorCode::coordinator_not_available);
     const auto last =
         *node && (*node)->data ? znodes::parse_producer_id_block(*(*node)->data) : std::nullopt;
     znodes::ProducerIdBlock block;
-    block.broker = self();
+    block.broker = broker;
     block.first = last ? last->last + 1 : base::ProducerId(0);
     if (last && base::is_planted(base::Plant::producer_id_reused)) block.first = last->first;
     block.last = block.first + (producer_ids_per_block - 1);

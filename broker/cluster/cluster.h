@@ -141,6 +141,10 @@ public:
 
     // A block of producer ids that nobody else will get: [first, first + 1000).
     [[nodiscard]] base::Result<base::ProducerId, protocol::ErrorCode> take_producer_ids();
+    // The same for another broker, whose controller this one is. Errors: not_controller,
+    // stale_broker_epoch.
+    [[nodiscard]] base::Result<base::ProducerId, protocol::ErrorCode> allocate_producer_ids(
+        base::BrokerId broker, std::int64_t broker_epoch);
 
     // ---- What is asked of the cluster's controller. Any thread, from a coroutine. The error of
     // the whole is not_controller when this broker is none, or is none any more before the answer.
@@ -182,6 +186,7 @@ private:
     [[nodiscard]] base::Result<void, std::string> load(boost::asio::thread_pool& disk);
     void lead_everything();
     void leave_office();
+    base::Result<base::ProducerId, protocol::ErrorCode> next_producer_ids(base::BrokerId broker);
     bool may_change_topics() const;
     template <class Answer, class Call>
     boost::asio::awaitable<Answer> ask(Call call);

@@ -6,16 +6,15 @@ it and brokers are killed. At the end every replica of every partition is the sa
 
 import argparse
 import contextlib
-import itertools
 import sys
-import threading
 
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from harness import brokers, history, workload
+from harness import brokers
 from harness.checks import Checks, exit_with
 from harness.cluster import elect, in_sync, led_by, readable_directory, same_directories, wait_until
+from harness.load import Load
 
 TOPIC = "shared"
 ASSIGNMENT = [[1, 2, 3], [2, 3, 1], [3, 1, 2]]      # The last one is led by ours.
@@ -46,45 +45,6 @@ class Kafka(brokers.ApacheKafka39):
 class Ours(brokers.Milena):
     def __init__(self, zookeeper, number):
         super().__init__({**SETTINGS, "broker.id": str(number), "zookeeper.connect": f"127.0.0.1:{zookeeper.port}"})
-
-
-class Load:
-    """Idempotent producers, one after the other; what they wrote is held against what is read."""
-
-    def __init__(self, bootstrap):
-        self.bootstrap, self.numbers, self.operations, self.count = bootstrap, workload.Numbers(), [], itertools.count(1)
-
-    @contextlib.contextmanager
-    def during(self, what, records=200):
-        """Write while the body happens, about a hundred records a second, and so many more after it."""
-        writer = workload.Writer(self.bootstrap, TOPIC, len(ASSIGNMENT), f"writer-{next(self.count)}", self.numbers,
-                                 {"linger.ms": 2, "topic.metadata.refresh.interval.ms": 1000})
-        writer.start()
-        over = threading.Event()
-        def feed():
-            while not over.wait(0.02):
-                writer.allow(2)
-        feeder = threading.Thread(target=feed, daemon=True)
-        feeder.start()
-        try:
-            yield
-        finally:
-            over.set()
-            feeder.join()
-        writer.allow(records)
-        enough = writer.wait_for_acknowledged(writer.allowed, 120)
-        writer.stop()
-        self.operations += writer.operations
-        checks.that(enough and not writer.fatal, f"{what}: records are acknowledged", writer.fatal)
-        lost = sum(operation.outcome != "ok" for operation in writer.operations)
-        checks.equal(lost, 0, f"{what}: every record was acknowledged in the end")
-
-    def compare(self, cluster, what):
-        for broker in cluster:
-            polls = workload.read_everything(broker.bootstrap, TOPIC, len(ASSIGNMENT))
-            checks.equal(history.verdict(self.operations + polls), "valid",
-                         f"{what}: {len(self.operations)} records, read by way of {broker.name} {broker.settings['broker.id']}")
-            checks.that(workload.offsets_contiguous(polls), f"{what}: offsets are contiguous")
 
 
 def offsets_of_groups(cluster):
@@ -128,11 +88,11 @@ def happen(cluster):
     client.create_topics([NewTopic(TOPIC, len(ASSIGNMENT), replica_assignment=ASSIGNMENT)])[TOPIC].result(60)
     in_sync(ours.bootstrap, TOPIC, *everybody)
     led_by(one.bootstrap, TOPIC, {0: 1, 1: 2, 2: OURS})
-    load = Load(",".join(broker.bootstrap for broker in cluster))
+    load = Load(checks, cluster, TOPIC, len(ASSIGNMENT))
 
     with load.during("three leaders"):
         pass
-    load.compare(cluster, "three leaders")
+    load.compare("three leaders")
     offsets_of_groups(cluster)
 
     with load.during("ours is killed"):
@@ -152,7 +112,7 @@ def happen(cluster):
     with load.during("it comes back"):
         two.start()
         in_sync(ours.bootstrap, TOPIC, *everybody)
-    load.compare(cluster, "after two kills")
+    load.compare("after two kills")
     offsets_of_groups(cluster)
 
     with load.during("ours stops"):
@@ -163,7 +123,7 @@ def happen(cluster):
         ours.start()
         in_sync(one.bootstrap, TOPIC, *everybody)
     in_sync(one.bootstrap, "__consumer_offsets", *everybody)
-    load.compare(cluster, "at the end")
+    load.compare("at the end")
 
 
 def main():
