@@ -186,7 +186,8 @@ private:
     [[nodiscard]] base::Result<void, std::string> load(boost::asio::thread_pool& disk);
     void lead_everything();
     void leave_office();
-    base::Result<base::ProducerId, protocol::ErrorCode> next_producer_ids(base::BrokerId broker);
+    [[nodiscard]] base::Result<base::ProducerId, protocol::ErrorCode> next_producer_ids(
+        base::BrokerId broker);
     bool may_change_topics() const;
     template <class Answer, class Call>
     boost::asio::awaitable<Answer> ask(Call call);
