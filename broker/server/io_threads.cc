@@ -16,8 +16,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::chrono::seconds sweep_every{2};
-
 // cpu.max of cgroup v2: "max 100000" or "150000 100000", the quota and its period in µs.
 double cgroup_cores() {
     std::ifstream file("/sys/fs/cgroup/cpu.max");
@@ -42,7 +40,8 @@ unsigned usable_cores() {
     return std::max(cores, 1u);
 }
 
-IoThread::IoThread() : work_(context_.get_executor()), sweep_timer_(context_) {}
+IoThread::IoThread(std::chrono::milliseconds sweep_every)
+    : work_(context_.get_executor()), sweep_every_(sweep_every), sweep_timer_(context_) {}
 
 void IoThread::adopt(net::Stream stream, Session session, Connection::Limits limits, Services& services,
                      std::function<void(const Session&)> ended) {
@@ -70,9 +69,10 @@ void IoThread::start(unsigned number) {
 }
 
 void IoThread::sweep() {
-    sweep_timer_.expires_after(sweep_every);
+    sweep_timer_.expires_after(sweep_every_);
     sweep_timer_.async_wait([this](boost::system::error_code error) {
-        if (error) return;
+        // The timer may have gone off just before it was cancelled.
+        if (error || is_stopping_) return;
         const auto now = Connection::Clock::now();
         const std::vector<std::shared_ptr<Connection>> all(held_.begin(), held_.end());
         for (const auto& connection : all) connection->sweep(now);
@@ -83,6 +83,7 @@ void IoThread::sweep() {
 void IoThread::stop() {
     if (!thread_.joinable()) return;
     asio::post(context_, [this] {
+        is_stopping_ = true;
         sweep_timer_.cancel();
         const std::vector<std::shared_ptr<Connection>> all(held_.begin(), held_.end());
         for (const auto& connection : all) connection->close("");

@@ -12,6 +12,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <thread>
 #include <unordered_set>
@@ -24,7 +25,8 @@ unsigned usable_cores();
 
 class IoThread {
 public:
-    IoThread();
+    // `sweep_every`: how often connections are looked at that are slow or idle.
+    explicit IoThread(std::chrono::milliseconds sweep_every = std::chrono::seconds(2));
 
     boost::asio::io_context& context() noexcept { return context_; }
     std::size_t connections() const noexcept { return connections_.load(std::memory_order_relaxed); }
@@ -43,8 +45,11 @@ private:
 
     boost::asio::io_context context_{1};
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+    const std::chrono::milliseconds sweep_every_;
+    // The thread's own, these three.
     boost::asio::steady_timer sweep_timer_;
-    std::unordered_set<std::shared_ptr<Connection>> held_;  // The thread's own.
+    std::unordered_set<std::shared_ptr<Connection>> held_;
+    bool is_stopping_ = false;
     std::atomic<std::size_t> connections_{0};
     std::thread thread_;
 };
