@@ -24,6 +24,7 @@ CLASSES = {
     "kafka-get-offsets": [f"{TOOLS}.GetOffsetShell"],
     "kafka-delete-records": [f"{TOOLS}.DeleteRecordsCommand"],
     "kafka-leader-election": [f"{TOOLS}.LeaderElectionCommand"],
+    "kafka-reassign-partitions": [f"{TOOLS}.reassign.ReassignPartitionsCommand"],
     "kafka-log-dirs": [f"{TOOLS}.LogDirsCommand"],
     "kafka-broker-api-versions": [f"{TOOLS}.BrokerApiVersionsCommand", "kafka.admin.BrokerApiVersionsCommand"],
     "kafka-dump-log": [f"{TOOLS}.DumpLogSegments", "kafka.tools.DumpLogSegments"],
