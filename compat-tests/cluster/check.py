@@ -6,6 +6,7 @@ stopped and started. At the end every replica of every partition is the same, by
 
 import argparse
 import contextlib
+import json
 import pathlib
 import shutil
 import sys
@@ -112,6 +113,38 @@ def changes_its_topics(cluster):
     checks.that(True, "a topic that is deleted is gone from every broker")
 
 
+def moves_its_replicas(cluster, load):
+    """Each partition leaves a broker and comes back, with Kafka's own tool."""
+    without_one = {0: [2, 3], 1: [3, 1], 2: [1, 2]}
+    with_all = {0: [1, 2, 3], 1: [2, 3, 1], 2: [3, 1, 2]}
+    with tempfile.TemporaryDirectory(prefix="milena-test-plan-") as folder:
+        for what, wanted in (("leave", without_one), ("come back", with_all)):
+            plan = pathlib.Path(folder) / "plan.json"
+            plan.write_text(json.dumps({"version": 1, "partitions": [
+                {"topic": TOPIC, "partition": number, "replicas": replicas} for number, replicas in wanted.items()]}))
+            with load.during(f"replicas {what}"):
+                said = reassign(cluster, plan, "--execute")
+                checks.that("Successfully started partition reassignments" in said, f"replicas {what}: it begins", said)
+                wait_until(lambda wanted=wanted: replicas_of(cluster[0]) == wanted or replicas_of(cluster[0]), "they are where they should be")
+            said = reassign(cluster, plan, "--verify")
+            checks.equal(said.count("is completed."), len(wanted), f"replicas {what}: --verify says so")
+    checks.that("No partition reassignments found." in reassign(cluster, None, "--list"), "nothing moves any more")
+
+
+def reassign(cluster, plan, verb):
+    code, out, err = kafka.run_tool("3.9.1", "kafka-reassign-partitions", "--bootstrap-server", cluster[0].bootstrap, verb,
+                                    *(["--reassignment-json-file", str(plan)] if plan else []))
+    checks.equal(code, 0, f"kafka-reassign-partitions {verb}")
+    return out + err
+
+
+def replicas_of(broker):
+    """partition -> its replicas, when all of them are in sync."""
+    found = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0}).list_topics(TOPIC, timeout=10).topics[TOPIC]
+    return {number: each.replicas for number, each in sorted(found.partitions.items())
+            if sorted(each.isrs) == sorted(each.replicas)}
+
+
 def topics_of(broker):
     return sorted(AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0}).list_topics(timeout=10).topics)
 
@@ -122,6 +155,7 @@ def beside_metadata(cluster):
     load = Load(checks, cluster, TOPIC, PARTITIONS)
     with load.during("three leaders"):
         changes_its_topics(cluster)
+    moves_its_replicas(cluster, load)
     loses_its_controller(cluster, load, "is killed", brokers.Milena.kill)
     gets_its_leaders_back(cluster)
     loses_its_controller(cluster, load, "stops", stop)
@@ -155,6 +189,7 @@ def with_kafka(cluster):
     load = Load(checks, cluster, TOPIC, PARTITIONS)
     with load.during("ours is controller"):
         changes_its_topics(cluster)
+    moves_its_replicas(cluster, load)
     with load.during("a Kafka is killed"):
         third.kill()
         in_sync(ours.bootstrap, TOPIC, ours.number, second.number)
