@@ -105,6 +105,7 @@ AlterPartitionReassignmentsResponse answer(const Outcomes& outcomes) {
         auto& partition = response.responses.back().partitions.emplace_back();
         partition.partition_index = at.partition;
         partition.error_code = outcome.error;
+        partition.error_message = std::nullopt;
         if (outcome.error != ErrorCode::none) partition.error_message = wire::Text(outcome.message);
     }
     return response;
@@ -128,8 +129,13 @@ boost::asio::awaitable<AlterPartitionReassignmentsResponse> reassign(
     const auto image = context.image();
     if (answered.error != ErrorCode::none)
         co_return refused(answered.error, message_of(answered.error, {}, *image));
-    for (const auto& [at, error] : answered.partitions)
-        outcomes[at] = {error, message_of(error, targets[at], *image)};
+    for (const auto& [at, error] : answered.partitions) {
+        const auto& target = targets[at];
+        // What does not move cannot be called off, be it there or not.
+        const bool is_idle = !target && error == ErrorCode::unknown_topic_or_partition;
+        const auto told = is_idle ? ErrorCode::no_reassignment_in_progress : error;
+        outcomes[at] = {told, message_of(told, target, *image)};
+    }
     auto response = answer(outcomes);
     response.allow_replication_factor_change = request.allow_replication_factor_change;
     response.throttle_time_ms = context.throttle(0);
