@@ -75,7 +75,8 @@ class Tree:
             raise RuntimeError(f"{why}:\n{''.join(self.process.lines[-20:])}") from None
 
     def ask(self, word):
-        with socket.create_connection(("127.0.0.1", self.port), WAIT) as connection:
+        # Apache ZooKeeper never answers who asks in a certain moment of its start; who asks again is answered.
+        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
             connection.sendall(word)
             with connection.makefile("rb") as answer:
                 return answer.read().decode()
