@@ -16,7 +16,8 @@
 
 #include "broker/api/down_convert.h"
 #include "broker/api/endpoint.h"
-#include "broker/api/fetch_sessions.h"
+#include "broker/api/fetch_plan.h"
+#include "broker/api/from_controller.h"
 #include "broker/api/handlers.h"
 #include "broker/cluster/run_on.h"
 
@@ -48,30 +49,15 @@ using PartitionAnswer = FetchResponse::Topic::Partition;
 
 constexpr std::int32_t first_epoch = 0;   // Asks for a session, and closes the one that is named.
 constexpr std::int32_t final_epoch = -1;  // Asks for none, and closes the one that is named.
-constexpr std::int16_t first_version_by_id = 13;
+constexpr std::int16_t first_version_with_rack = 11;
 constexpr std::int16_t first_version_with_leader = 16;
+
+// The value of replica.selector.class that has consumers read from their own rack.
+constexpr std::string_view rack_aware_selector =
+    "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
 // What a round on the disk pool reads, unless the client's min_bytes asks for more.
 constexpr std::size_t cold_bytes_max = std::size_t{4} << 20;
-
-// What to read: the partitions of a session, or those of the request.
-struct Plan {
-    FetchSessions::Hold session;
-    std::vector<FetchTopic> topics;
-    std::vector<FetchPartition> partitions;
-    bool makes_session = false;
-    ImagePointer image;  // Names of topics that were found by id lie in it.
-
-    template <class Look>
-    void for_each(Look look) {
-        if (session) {
-            for (auto& partition : session->partitions()) look(partition);
-        } else {
-            for (auto& partition : partitions) look(partition);
-        }
-    }
-    std::size_t size() const { return session ? session->size() : partitions.size(); }
-};
 
 // What a round of reading found.
 struct Round {
@@ -101,6 +87,7 @@ struct Reader {
     DiskUse disk;
     std::size_t bytes_left;
     ReadBound bound;
+    ReadFrom whom;
     bool has_data =
         false;  // Some partition has given records: the next need not give a whole batch.
 
@@ -112,7 +99,7 @@ struct Reader {
 
 enum class Kind {
     refused,  // Not read: unknown, or nobody's to see.
-    failed,   // The error is the answer, at once.
+    failed,   // The answer is there at once, and it is not records.
     read,
     cold,  // Nothing is known: the disk would have to be waited for.
 };
@@ -124,6 +111,12 @@ BrokerId replica_of(const FetchRequest& request, std::int16_t version) noexcept 
 ReadBound bound_of(const FetchRequest& request, BrokerId replica) noexcept {
     if (replica >= BrokerId(0)) return ReadBound::log_end;
     return request.isolation_level == 1 ? ReadBound::last_stable : ReadBound::high_watermark;
+}
+
+// Consumers that may say which rack they are in, know what to make of a follower's answer.
+ReadFrom whom_to_read(const RequestContext& context, BrokerId replica) noexcept {
+    const bool knows = context.api_version >= first_version_with_rack && replica < BrokerId(0);
+    return knows ? ReadFrom::any_replica : ReadFrom::leader;
 }
 
 Offset end_of(const Positions& at, ReadBound bound) noexcept {
@@ -175,21 +168,66 @@ bool is_replica(const PartitionImage& partition, BrokerId replica, const Cluster
            std::ranges::find(partition.replicas, replica) != partition.replicas.end();
 }
 
+std::int64_t steady_ms() {
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(Clock::now().time_since_epoch()).count();
+}
+
 // What a follower asks for tells what it has.
 void note_follower(const Reader& reader, const PartitionImage& partition,
                    const FetchPartition& wanted) {
-    using namespace std::chrono;
-    const auto now_ms = duration_cast<milliseconds>(Clock::now().time_since_epoch()).count();
-    auto isr = partition.local->fetched_by(reader.replica, wanted.fetch_offset, now_ms);
+    auto isr = partition.local->fetched_by(reader.replica, wanted.fetch_offset, steady_ms(),
+                                           wanted.log_start);
     if (isr) reader.context.services.cluster.ask_for_isr(partition.local, std::move(*isr));
+}
+
+// Whether a follower in the consumer's own rack has what it asks for; then it hears of that one.
+bool is_sent_nearer(const Reader& reader, const PartitionImage& partition,
+                    const FetchPartition& wanted, PartitionAnswer& answer) {
+    const auto& selector = reader.image.config->replica_selector_class;
+    const auto rack = reader.request.rack_id.view();
+    if (selector != rack_aware_selector || rack.empty()) return false;
+    if (reader.whom != ReadFrom::any_replica || partition.leader != reader.image.self) return false;
+    Isr::Brokers near;
+    for (const auto& broker : reader.image.brokers) {
+        if (broker.rack && *broker.rack == rack) near.push_back(broker.id);
+    }
+    if (std::ranges::find(near, reader.image.self) != near.end()) return false;
+    const auto follower = partition.local->follower_to_read(near, wanted.fetch_offset);
+    const auto at = partition.local->positions(wanted.current_leader_epoch);
+    if (!follower || !at) return false;  // Reading here says what there is to say.
+    answer.high_watermark = at->high_watermark;
+    answer.last_stable_offset = at->last_stable;
+    answer.log_start_offset = at->log_start;
+    answer.aborted_transactions.reset();
+    answer.preferred_read_replica = *follower;
+    return true;
+}
+
+// Whether replicas of the partition are throttled, and that one is not in sync.
+bool is_throttled(const Reader& reader, const PartitionImage& partition,
+                  base::PartitionIndex index) {
+    if (reader.replica < BrokerId(0)) return false;
+    const auto& named = reader.topic->config->leader_replication_throttled_replicas;
+    return names_replica(named, index, reader.image.self) &&
+           !partition.local->is_in_sync(reader.replica);
+}
+
+// Followers read everything, where brokers speak with one another.
+bool may_read(const Reader& reader, const FetchTopic& topic) {
+    const auto& context = reader.context;
+    if (reader.replica < BrokerId(0))
+        return context.authorise(Operation::read, ResourceType::topic, topic.name);
+    return is_between_brokers(context) &&
+           context.authorise(Operation::cluster_action, ResourceType::cluster, cluster_resource);
 }
 
 void look_up(Reader& reader, const FetchTopic& topic) {
     reader.last = &topic;
     reader.topic = nullptr;
-    if (topic.name.empty() && reader.context.api_version >= first_version_by_id) {
+    if (topic.name.empty() && reader.context.api_version >= fetch_version_by_id) {
         reader.refusal = ErrorCode::unknown_topic_id;
-    } else if (!reader.context.authorise(Operation::read, ResourceType::topic, topic.name)) {
+    } else if (!may_read(reader, topic)) {
         reader.refusal = ErrorCode::topic_authorization_failed;
     } else {
         reader.topic = reader.image.find_topic(topic.name);
@@ -208,7 +246,7 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
     if (!partition->local)
         return fail(answer, partition->why_not_local(reader.image.self), version);
     // A topic of that name, but not the one that was meant: it was deleted and made again.
-    if (version >= first_version_by_id && wanted.topic->id != reader.topic->id) {
+    if (version >= fetch_version_by_id && wanted.topic->id != reader.topic->id) {
         return fail(answer, ErrorCode::inconsistent_topic_id, version);
     }
     // A follower that is none of ours gets nothing, and moves nothing (CVE-2018-1288).
@@ -221,12 +259,18 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
         return name_leader(*partition, answer, version);
     }
 
+    auto& quota = reader.context.services.cluster.leader_quota();
+    const bool throttled = is_throttled(reader, *partition, wanted.index);
+    const auto rate = reader.image.config->leader_replication_throttled_rate;
+    const bool is_held_back = throttled && quota.is_exceeded(rate, steady_ms());
+    if (is_sent_nearer(reader, *partition, wanted, answer)) return Kind::failed;
     ReadRequest request;
     request.from = wanted.fetch_offset;
     request.bytes_max =
         std::min(static_cast<std::size_t>(std::max(wanted.bytes_max, 0)), reader.bytes_left);
     request.at_least_one_batch = version >= 3 && !reader.has_data;
     request.bound = reader.bound;
+    request.whom = reader.whom;
     request.current_leader_epoch = std::max(wanted.current_leader_epoch, base::LeaderEpoch(-1));
     request.last_fetched_epoch = wanted.last_fetched_epoch;
     request.disk = reader.disk;
@@ -258,7 +302,8 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
         auto& aborted = answer.aborted_transactions.emplace();
         for (const auto& each : read.data.aborted) aborted.push_back({each.producer, each.first});
     }
-    if (read.data.size() == 0) return Kind::read;
+    if (read.data.size() == 0 || is_held_back) return Kind::read;
+    if (throttled) quota.charge(read.data.size(), steady_ms());
     if (version <= 3) {
         auto converted =
             down_convert(read.data, *reader.topic->config, wanted.fetch_offset, version);
@@ -283,7 +328,7 @@ std::size_t bytes_max(const FetchRequest& request, const ClusterImage& image,
 }
 
 // One round over all partitions, on this thread.
-Round read_all(const RequestContext& context, const FetchRequest& request, Plan& plan,
+Round read_all(const RequestContext& context, const FetchRequest& request, FetchPlan& plan,
                ImagePointer image, DiskUse disk) {
     Round round;
     round.image = std::move(image);
@@ -293,8 +338,14 @@ Round read_all(const RequestContext& context, const FetchRequest& request, Plan&
         const auto bytes_min = static_cast<std::size_t>(std::max(request.min_bytes, 0));
         allowed = std::min(allowed, std::max(cold_bytes_max, bytes_min));
     }
-    Reader reader{
-        context, request, *round.image, replica, disk, allowed, bound_of(request, replica)};
+    Reader reader{context,
+                  request,
+                  *round.image,
+                  replica,
+                  disk,
+                  allowed,
+                  bound_of(request, replica),
+                  whom_to_read(context, replica)};
     if (!plan.session) round.reads.reserve(plan.size());
     round.spots.reserve(plan.size());
     PartitionAnswer answer;
@@ -302,7 +353,7 @@ Round read_all(const RequestContext& context, const FetchRequest& request, Plan&
         if (round.is_cold) return;
         // Its topic was made since it was asked for.
         if (plan.session && partition.topic->name.empty() &&
-            context.api_version >= first_version_by_id) {
+            context.api_version >= fetch_version_by_id) {
             const TopicImage* const known = round.image->find_topic(partition.topic->id);
             if (known) plan.session->name(partition, known->name);
         }
@@ -319,12 +370,12 @@ Round read_all(const RequestContext& context, const FetchRequest& request, Plan&
 }
 
 // A round without waiting for the disk; it may turn out to be cold.
-Round read_hot(const RequestContext& context, const FetchRequest& request, Plan& plan) {
+Round read_hot(const RequestContext& context, const FetchRequest& request, FetchPlan& plan) {
     return read_all(context, request, plan, context.image(), DiskUse::never);
 }
 
 asio::awaitable<Round> read_cold(const RequestContext& context, const FetchRequest& request,
-                                 Plan& plan) {
+                                 FetchPlan& plan) {
     // The image comes along, so that no thread of the pool keeps one for itself.
     auto read = [&, image = context.image()]() mutable {
         return read_all(context, request, plan, std::move(image), DiskUse::load);
@@ -338,102 +389,6 @@ bool is_enough(const FetchRequest& request, const Round& round) noexcept {
                                     bytes_max(request, *round.image, BrokerId(-1)));
     return round.must_answer || round.spots.empty() || request.max_wait_ms <= 0 ||
            round.bytes >= bytes_min;
-}
-
-// ---- Plans -------------------------------------------------------------------------------
-
-// Of a partition that is asked for several times, the last counts, in the place of the first.
-void drop_repetitions(std::vector<FetchPartition>& partitions) {
-    if (partitions.size() < 2) return;
-    const auto key = [](const FetchPartition* each) {
-        return std::tuple(each->topic->name, each->topic->id, each->index);
-    };
-    std::vector<FetchPartition*> sorted;
-    sorted.reserve(partitions.size());
-    for (auto& each : partitions) sorted.push_back(&each);
-    std::ranges::stable_sort(sorted, {}, key);
-    bool repeats = false;
-    FetchPartition* first = sorted.front();
-    for (std::size_t i = 1; i < sorted.size(); ++i) {
-        if (key(sorted[i]) != key(first)) {
-            first = sorted[i];
-            continue;
-        }
-        *first = *sorted[i];
-        sorted[i]->topic = nullptr;
-        repeats = true;
-    }
-    if (repeats)
-        std::erase_if(partitions, [](const FetchPartition& each) { return each.topic == nullptr; });
-}
-
-// Look at each topic of a list with the name it has, which is empty for an id nobody knows.
-template <class Topics, class Look>
-void for_each_topic(const RequestContext& context, const ClusterImage& image, const Topics& topics,
-                    Look look) {
-    for (const auto& topic : topics) {
-        std::string_view name = topic.topic.view();
-        if (context.api_version >= first_version_by_id) {
-            const TopicImage* const known = image.find_topic(topic.topic_id);
-            name = known ? std::string_view(known->name) : std::string_view();
-        }
-        look(topic, name);
-    }
-}
-
-void take_partitions(const RequestContext& context, const FetchRequest& request, Plan& plan) {
-    std::size_t count = 0;
-    for (const auto& topic : request.topics) count += topic.partitions.size();
-    plan.topics.reserve(request.topics.size());
-    plan.partitions.reserve(count);
-    for_each_topic(context, *plan.image, request.topics,
-                   [&](const auto& topic, std::string_view name) {
-                       const auto& view = plan.topics.emplace_back(name, topic.topic_id);
-                       for (const auto& asked : topic.partitions) {
-                           auto& partition = plan.partitions.emplace_back();
-                           partition.topic = &view;
-                           partition.index = asked.partition;
-                           partition.ask(asked);
-                       }
-                   });
-    drop_repetitions(plan.partitions);
-}
-
-// Bring the session up to what its client asks for now.
-ErrorCode update_session(const RequestContext& context, const FetchRequest& request, Plan& plan) {
-    auto& sessions = context.services.fetch_sessions;
-    auto& session = *plan.session;
-    if (!request.topics.empty()) {
-        std::size_t bytes = 0;
-        for_each_topic(context, *plan.image, request.topics,
-                       [&](const auto& topic, std::string_view name) {
-                           bytes += FetchSession::cost(name.size(), topic.partitions.size());
-                       });
-        if (!sessions.has_room(bytes)) {
-            // As if it had been evicted: its client goes on with full requests.
-            sessions.close(session.id());
-            return ErrorCode::fetch_session_id_not_found;
-        }
-        for_each_topic(context, *plan.image, request.topics,
-                       [&](const auto& topic, std::string_view name) {
-                           for (const auto& asked : topic.partitions)
-                               session.set(name, topic.topic_id, asked);
-                       });
-    }
-    for_each_topic(context, *plan.image, request.forgotten_topics_data,
-                   [&](const auto& topic, std::string_view name) {
-                       for (const auto index : topic.partitions)
-                           session.forget(name, topic.topic_id, index);
-                   });
-    if (request.topics.empty() && request.forgotten_topics_data.empty() && !session.empty())
-        return ErrorCode::none;
-    const bool is_over = session.empty();
-    sessions.settle(session);
-    if (is_over) {
-        plan.session.release();
-        take_partitions(context, request, plan);
-    }
-    return ErrorCode::none;
 }
 
 // ---- Answers -----------------------------------------------------------------------------
@@ -460,7 +415,7 @@ std::int32_t new_session(const RequestContext& context, const FetchRequest& requ
     }
     bytes += FetchSession::cost(0, count);
     return context.services.fetch_sessions.create(
-        count, bytes, context.api_version >= first_version_by_id,
+        count, bytes, context.api_version >= fetch_version_by_id,
         replica_of(request, context.api_version) >= BrokerId(0), [&](FetchSession& session) {
             for (const auto* reads : all) {
                 for (const auto& read : *reads) session.add(*read.partition).told(read.answer);
@@ -468,7 +423,7 @@ std::int32_t new_session(const RequestContext& context, const FetchRequest& requ
         });
 }
 
-FetchResponse answer(const RequestContext& context, const FetchRequest& request, Plan& plan,
+FetchResponse answer(const RequestContext& context, const FetchRequest& request, FetchPlan& plan,
                      Round round) {
     FetchResponse response;
     if (plan.makes_session) response.session_id = new_session(context, request, round);
@@ -486,7 +441,7 @@ FetchResponse answer(const RequestContext& context, const FetchRequest& request,
             if (topic != last) {
                 auto& named = response.responses.emplace_back();
                 named.topic_id = topic->id;
-                if (context.api_version < first_version_by_id)
+                if (context.api_version < fetch_version_by_id)
                     named.topic = wire::Text(topic->name);
                 last = topic;
             }
@@ -512,17 +467,19 @@ struct Unpark {
     }
 
     // False when something is there already.
-    bool park(ReadBound bound) {
+    bool park(ReadBound bound, ReadFrom whom) {
         for (; parked < spots.size(); ++parked) {
-            if (!spots[parked].partition->park(waiter, spots[parked].bound, bound)) return false;
+            const auto& spot = spots[parked];
+            if (!spot.partition->park(waiter, spot.bound, bound, whom)) return false;
         }
         return true;
     }
 };
 
-asio::awaitable<FetchResponse> answer_later(RequestContext context, FetchRequest request, Plan plan,
-                                            Round round) {
+asio::awaitable<FetchResponse> answer_later(RequestContext context, FetchRequest request,
+                                            FetchPlan plan, Round round) {
     const auto deadline = Clock::now() + std::chrono::milliseconds(request.max_wait_ms);
+    const auto replica = replica_of(request, context.api_version);
     if (round.is_cold) round = co_await read_cold(context, request, plan);
     while (!is_enough(request, round) && Clock::now() < deadline) {
         const auto alarm = std::make_shared<asio::steady_timer>(context.executor, deadline);
@@ -534,7 +491,7 @@ asio::awaitable<FetchResponse> answer_later(RequestContext context, FetchRequest
             std::max<std::int64_t>(1, request.min_bytes - static_cast<std::int64_t>(round.bytes));
         {
             Unpark waiting(std::make_shared<FetchWaiter>(bytes_wanted, wake), round.spots);
-            if (waiting.park(bound_of(request, replica_of(request, context.api_version)))) {
+            if (waiting.park(bound_of(request, replica), whom_to_read(context, replica))) {
                 co_await alarm->async_wait(asio::as_tuple(asio::use_awaitable));
             }
         }
@@ -546,7 +503,7 @@ asio::awaitable<FetchResponse> answer_later(RequestContext context, FetchRequest
 
 // Its turn in the session comes when the Fetches before it are answered.
 asio::awaitable<FetchResponse> answer_in_turn(RequestContext context, FetchRequest request,
-                                              Plan plan) {
+                                              FetchPlan plan) {
     const auto alarm = std::make_shared<asio::steady_timer>(context.executor,
                                                             asio::steady_timer::time_point::max());
     const auto wake = [alarm] { asio::post(alarm->get_executor(), [alarm] { alarm->cancel(); }); };
@@ -568,7 +525,7 @@ asio::awaitable<FetchResponse> answer_in_turn(RequestContext context, FetchReque
 
 Answer<FetchResponse> handle(RequestContext& context, FetchRequest request) {
     auto& sessions = context.services.fetch_sessions;
-    Plan plan;
+    FetchPlan plan;
     plan.image = context.image();
     if (request.session_epoch == first_epoch || request.session_epoch == final_epoch) {
         if (request.session_id != 0) sessions.close(request.session_id);
@@ -576,7 +533,7 @@ Answer<FetchResponse> handle(RequestContext& context, FetchRequest request) {
         take_partitions(context, request, plan);
     } else {
         auto held = sessions.enter(request.session_id, request.session_epoch,
-                                   context.api_version >= first_version_by_id);
+                                   context.api_version >= fetch_version_by_id);
         if (!held) return refusal(held.error());
         plan.session = std::move(*held);
         if (!plan.session.is_granted())

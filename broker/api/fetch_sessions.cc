@@ -36,6 +36,7 @@ void FetchPartition::ask(const Asked& asked) noexcept {
     fetch_offset = asked.fetch_offset;
     current_leader_epoch = asked.current_leader_epoch;
     last_fetched_epoch = asked.last_fetched_epoch;
+    log_start = asked.log_start_offset;
     bytes_max = asked.partition_max_bytes;
 }
 

@@ -66,6 +66,7 @@ struct FetchPartition {
     base::Offset fetch_offset;
     base::LeaderEpoch current_leader_epoch{-1};
     base::LeaderEpoch last_fetched_epoch{-1};
+    base::Offset log_start{-1};  // Of the follower that asks; -1: not said.
     std::int32_t bytes_max = 0;
 
     base::Offset told_high_watermark{-1};

@@ -1,14 +1,16 @@
 // FindCoordinator: which broker coordinates a group or a transactional id.
 //
 // Asking for a group makes `__consumer_offsets` when it is not there yet; until it is, the
-// client is told to ask again. There is no transaction coordinator yet: a transactional id
-// is sent to this broker, whose InitProducerId refuses it for good.
+// client is told to ask again. There is no transaction coordinator here yet: alone, a transactional
+// id is sent to this broker, whose InitProducerId refuses it for good; in a cluster it is sent to
+// whoever leads its partition of `__transaction_state`.
 //
 // Source: facts/kafka.md §4.1.
 
 #include "broker/api/endpoint.h"
 #include "broker/api/groups.h"
 #include "broker/api/handlers.h"
+#include "coordinator/group/group_id.h"
 
 namespace broker {
 
@@ -39,6 +41,15 @@ Located not_found(ErrorCode error) {
     return located;
 }
 
+// Who leads the partition that the transactional id has its state in; -1: nobody.
+BrokerId transaction_leader(const ClusterImage& image, std::string_view id) {
+    const TopicImage* const topic = image.find_topic("__transaction_state");
+    if (!topic || topic->partitions.empty()) return BrokerId(-1);
+    const auto count = static_cast<std::int32_t>(topic->partitions.size());
+    const auto* const partition = topic->find(coordinator::partition_of(id, count));
+    return partition ? partition->leader : BrokerId(-1);
+}
+
 Located locate(const RequestContext& context, std::int8_t key_type, std::string_view key) {
     const auto image = context.image();
     BrokerId coordinator = image->self;
@@ -56,6 +67,8 @@ Located locate(const RequestContext& context, std::int8_t key_type, std::string_
             if (!context.authorise(Operation::describe, ResourceType::transactional_id, key)) {
                 return not_found(ErrorCode::transactional_id_authorization_failed);
             }
+            // Among others, one of them may be able to.
+            if (context.services.cluster.has_company()) coordinator = transaction_leader(*image, key);
             break;
         case share_key:
             // There is none, as in an Apache Kafka without share groups.

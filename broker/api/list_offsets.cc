@@ -3,6 +3,7 @@
 //
 // Rules: facts/kafka.md §2.9.
 
+#include "broker/api/from_controller.h"
 #include "broker/api/handlers.h"
 #include "broker/api/local_partition.h"
 
@@ -43,7 +44,15 @@ void look_up(const RequestContext& context, const Partition& partition, const As
         return;
     }
     const auto version = context.api_version;
+    // Not before what a follower has that led before is known to be everybody's.
+    const ErrorCode not_yet =
+        version >= 5 ? ErrorCode::offset_not_available : ErrorCode::leader_not_available;
+    const bool is_catching_up = at->is_catching_up && !for_replica;
     if (asked.timestamp == latest) {
+        if (is_catching_up) {
+            answer.error_code = not_yet;
+            return;
+        }
         const Offset end = committed_only ? at->last_stable : at->high_watermark;
         return answer_with(answer, for_replica ? at->log_end : end, -1, at->leader_epoch);
     }
@@ -64,6 +73,8 @@ void look_up(const RequestContext& context, const Partition& partition, const As
         answer.error_code = found.error();
     } else if (*found) {
         answer_with(answer, (*found)->offset, (*found)->timestamp, (*found)->leader_epoch);
+    } else if (is_catching_up) {
+        answer.error_code = not_yet;
     }
 }
 
@@ -105,6 +116,7 @@ void look_up_old_style(const RequestContext& context, const Partition& partition
 
 Answer<ListOffsetsResponse> handle(RequestContext& context, ListOffsetsRequest request) {
     const auto image = context.image();
+    const bool for_replica = request.replica_id >= BrokerId(0) && is_between_brokers(context);
     ListOffsetsResponse response;
     std::set<std::pair<std::string_view, base::PartitionIndex>> seen;
     std::set<std::pair<std::string_view, base::PartitionIndex>> twice;
@@ -133,8 +145,8 @@ Answer<ListOffsetsResponse> handle(RequestContext& context, ListOffsetsRequest r
             } else if (context.api_version == 0) {
                 look_up_old_style(context, **partition, asked, answer);
             } else {
-                look_up(context, **partition, asked, request.isolation_level == 1,
-                        request.replica_id >= BrokerId(0), answer);
+                look_up(context, **partition, asked, request.isolation_level == 1, for_replica,
+                        answer);
             }
         }
     }

@@ -296,8 +296,8 @@ void append(const RequestContext& context, const ProduceRequest& request, Work& 
         answer.base_offset = Offset(-1);
         return;
     }
-    if (accepted->transactional) {
-        // There is no transaction coordinator, so no transaction can have been begun.
+    if (accepted->transactional && !context.services.cluster.has_company()) {
+        // There is no transaction coordinator here, so no transaction can have been begun.
         return refuse(answer, ErrorCode::invalid_txn_state);
     }
 

@@ -31,6 +31,7 @@
 #include "broker/cluster/image.h"
 #include "broker/cluster/run_on.h"
 #include "broker/replica/log_manager.h"
+#include "broker/replica/replication_quota.h"
 #include "protocol/base/result.h"
 
 #include <boost/asio/awaitable.hpp>
@@ -104,6 +105,8 @@ public:
     std::shared_ptr<const BrokerConfig> config() const { return image()->config; }
     base::BrokerId self() const noexcept;
     LogManager& logs() noexcept;
+    // What followers that are not in sync take from here: leader.replication.throttled.rate.
+    ReplicationQuota& leader_quota() noexcept { return leader_quota_; }
     MetadataStore& store() noexcept;
     // The service in this process; null where the tree is elsewhere.
     coordinator::MetadataService* metadata() noexcept;
@@ -194,6 +197,7 @@ private:
     void create_for_clients(const std::vector<NewTopic>& wanted);
 
     boost::asio::thread_pool controller_{1};
+    ReplicationQuota leader_quota_;
     std::unique_ptr<Parts> parts_;
 
     std::mutex mutex_;  // Of creating_.

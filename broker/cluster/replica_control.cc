@@ -59,6 +59,15 @@ PartitionImage& place_of(TopicImage& topic, PartitionIndex index) {
     return topic.partitions[at];
 }
 
+// Whoever waits for followers to delete records waits for those that are alive.
+void wake_deletions(const ClusterImage& image) {
+    for (const auto& topic : image.topics()) {
+        for (const auto& partition : topic->partitions) {
+            if (partition.local) partition.local->wake_deletions();
+        }
+    }
+}
+
 // Call `look(topic name, topic id, partition)` for every partition of a request, which names its
 // topics in two ways.
 template <class Request, class Look>
@@ -78,7 +87,8 @@ ReplicaControl::ReplicaControl(ClusterCore& core, Ports ports)
       ports_(std::move(ports)),
       isr_keeper_(
           {[&core] { return core.image(); }, ports_.broker_epoch, core.settings.monotonic_ms}),
-      fetchers_(core.settings.wall_ms) {}
+      fetchers_(
+          {[&core] { return core.image(); }, core.settings.wall_ms, core.settings.monotonic_ms}) {}
 
 void ReplicaControl::start() {
     controller_epoch_ = core_.controller_epoch;
@@ -269,7 +279,10 @@ UpdateMetadataResponse ReplicaControl::apply(const UpdateMetadataRequest& reques
         fence(request.controller_id, request.controller_epoch, request.broker_epoch);
     if (response.error_code != ErrorCode::none) return response;
     ClusterImage next = *core_.image();
+    const auto before = next.brokers;
     take_brokers(next, request);
+    const bool brokers_moved =
+        !std::ranges::equal(before, next.brokers, {}, &BrokerImage::id, &BrokerImage::id);
     Drafts drafts;
     std::size_t places_left = new_places_max;
     std::set<std::string> going;
@@ -293,6 +306,7 @@ UpdateMetadataResponse ReplicaControl::apply(const UpdateMetadataRequest& reques
     for (auto& [name, draft] : drafts) next.set_topic(std::move(draft));
     forget_deleted(next, going);
     core_.current.publish(std::move(next));
+    if (brokers_moved) wake_deletions(*core_.image());
     if (!going.empty()) ports_.topics_gone(going);
     return response;
 }

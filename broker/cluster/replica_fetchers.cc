@@ -7,7 +7,7 @@ namespace broker {
 using base::TopicPartition;
 
 std::unique_ptr<ReplicaFetcher> ReplicaFetchers::make(const Key& key, const Address& address,
-                                                      const ClusterImage& image) const {
+                                                      const ClusterImage& image) {
     const BrokerConfig& config = *image.config;
     ReplicaFetcher::Settings settings;
     settings.self = image.self;
@@ -20,8 +20,33 @@ std::unique_ptr<ReplicaFetcher> ReplicaFetchers::make(const Key& key, const Addr
     settings.partition_bytes_max = config.replica_fetch_max_bytes;
     settings.backoff = std::chrono::milliseconds(config.replica_fetch_backoff_ms);
     settings.timeout = std::chrono::milliseconds(config.replica_socket_timeout_ms);
-    settings.wall_ms = wall_ms_;
+    settings.wall_ms = ports_.wall_ms;
+    settings.is_held_back = [this](const TopicPartition& at) { return is_held_back(at); };
+    settings.took = [this](const TopicPartition& at, std::size_t bytes) { took(at, bytes); };
     return std::make_unique<ReplicaFetcher>(std::move(settings));
+}
+
+// Followers under the quota, while they are not in sync.
+bool ReplicaFetchers::is_throttled(const ClusterImage& image, const TopicPartition& at) const {
+    const TopicImage* const topic = image.find_topic(at.topic);
+    const PartitionImage* const partition = topic ? topic->find(at.partition) : nullptr;
+    if (!partition || std::ranges::find(partition->isr, image.self) != partition->isr.end())
+        return false;
+    return names_replica(topic->config->follower_replication_throttled_replicas, at.partition,
+                         image.self);
+}
+
+// Fetchers call it.
+bool ReplicaFetchers::is_held_back(const TopicPartition& at) const {
+    const auto image = ports_.image();
+    const auto rate = image->config->follower_replication_throttled_rate;
+    return quota_.is_exceeded(rate, ports_.steady_ms()) && is_throttled(*image, at);
+}
+
+// Fetchers call it.
+void ReplicaFetchers::took(const TopicPartition& at, std::size_t bytes) {
+    const auto image = ports_.image();
+    if (bytes > 0 && is_throttled(*image, at)) quota_.charge(bytes, ports_.steady_ms());
 }
 
 void ReplicaFetchers::follow(const std::shared_ptr<Partition>& partition, base::LeaderEpoch epoch,

@@ -1,5 +1,6 @@
 #include "broker/groups/group_coordinator.h"
 
+#include "broker/groups/group_replay.h"
 #include "coordinator/group/group_id.h"
 #include "coordinator/group/group_record_format.h"
 #include "protocol/base/log.h"
@@ -128,6 +129,8 @@ struct GroupCoordinator::Shard {
     asio::steady_timer alarm;                  // The coordinator's thread.
     std::atomic<std::int64_t> armed_ms = never_ms;  // For when it is, on the steady clock.
     std::weak_ptr<Shard> self;
+    // Written while it is loaded, perhaps behind what is read of it. The shard's lock.
+    std::vector<std::pair<base::ProducerId, bool>> late_markers;
 };
 
 std::string GroupCoordinator::name_of(const Shard& shard) {
@@ -255,7 +258,8 @@ void GroupCoordinator::close(const ShardPointer& shard) {
 
 void GroupCoordinator::load(const ShardPointer& shard) {
     const auto began_ms = settings_.monotonic_ms();
-    const bool loaded = replay(*shard);
+    const auto buffer_bytes = static_cast<std::size_t>(cluster_.config()->offsets_load_buffer_size);
+    const bool loaded = replay_groups(*shard->partition, shard->groups, buffer_bytes);
     if (!loaded) {
         const bool is_awaited = shard->groups.read([](const GroupShard& groups) { return groups.is_loading(); });
         if (!is_awaited) return;  // Closed meanwhile.
@@ -265,97 +269,32 @@ void GroupCoordinator::load(const ShardPointer& shard) {
     std::size_t count = 0;
     deliver(happen(shard, [&](GroupShard& groups) {
         count = groups.log().groups().size();
-        return groups.is_loading() ? groups.finish_loading(now()) : Effects{};
+        if (!groups.is_loading()) return Effects{};
+        for (const auto& [producer, committed] : shard->late_markers)
+            groups.replay_marker(producer, committed);
+        return groups.finish_loading(now());
     }));
     if (count == 0) return;
     base::log_info("groups", "Loaded " + std::to_string(count) + " groups of " + name_of(*shard) + " in " +
                                  std::to_string(settings_.monotonic_ms() - began_ms) + " ms");
 }
 
-namespace {
-
-using OneBatch = std::function<void(const records::Batch&)>;
-
-// Call `use` for every whole batch of `bytes`. Returns the offset behind the last one, or
-// nothing when there is none.
-std::optional<Offset> walk_batches(std::span<const std::byte> bytes, const OneBatch& use) {
-    std::optional<Offset> next;
-    while (!bytes.empty()) {
-        const auto batch = records::Batch::read(bytes);
-        if (!batch) break;
-        use(*batch);
-        next = batch->last_offset() + 1;
-        bytes = bytes.subspan(batch->size());
+void GroupCoordinator::transaction_ended(PartitionIndex partition, base::ProducerId producer,
+                                         bool committed) {
+    ShardPointer shard;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto index = static_cast<std::size_t>(partition.value());
+        if (index < shards_.size()) shard = shards_[index];
     }
-    return next;
-}
-
-void replay_batch(GroupShard& groups, const records::Batch& batch, records::Inflater& inflater,
-                  std::size_t& damaged) {
-    if (batch.is_control()) {
-        const auto control = records::read_control(batch);
-        const bool commits = control && control->is(records::ControlType::commit);
-        if (commits || (control && control->is(records::ControlType::abort))) {
-            groups.replay_marker(batch.producer_id(), commits);
-        }
-        return;
-    }
-    auto walk = records::RecordWalk::open(batch, inflater);
-    if (!walk) {
-        ++damaged;
-        return;
-    }
-    while (const records::Record* record = walk->next()) {
-        if (!record->key) continue;
-        const auto decoded = coordinator::decode(*record->key, record->value);
-        if (!decoded) {
-            damaged += decoded.error() == coordinator::RecordFault::damaged;
-            continue;
-        }
-        const auto* offset = std::get_if<coordinator::OffsetRecord>(&*decoded);
-        if (batch.is_transactional() && offset) {
-            groups.replay_transactional(batch.producer_id(), *offset);
+    if (!shard) return;  // When it is loaded, so is the marker.
+    shard->groups.touch([&](GroupShard& groups) {
+        if (groups.is_loading()) {
+            shard->late_markers.emplace_back(producer, committed);
         } else {
-            groups.replay(*decoded);
+            groups.replay_marker(producer, committed);
         }
-    }
-    damaged += walk->fault().has_value();
-}
-
-}  // namespace
-
-// False when the log cannot be read. Blocks.
-bool GroupCoordinator::replay(Shard& shard) {
-    const auto positions = shard.partition->positions();
-    if (!positions) return false;
-    ReadRequest request;
-    // What a leader has will be committed, if it goes on leading; if not, its groups go as well.
-    request.bound = ReadBound::log_end;
-    request.from = positions->log_start;
-    request.bytes_max = static_cast<std::size_t>(cluster_.config()->offsets_load_buffer_size);
-    request.at_least_one_batch = true;
-    std::vector<std::byte> buffer;
-    records::Inflater inflater;
-    std::size_t damaged = 0;
-    while (request.from < positions->log_end) {
-        const auto read = shard.partition->read(request);
-        if (read.error != ErrorCode::none) return false;
-        if (!read.data.slice) break;  // The last records were compacted away.
-        buffer.resize(read.data.slice->size());
-        if (!read.data.slice->read(0, buffer)) return false;
-        const auto next = walk_batches(buffer, [&](const records::Batch& batch) {
-            shard.groups.touch([&](GroupShard& groups) {
-                if (groups.is_loading()) replay_batch(groups, batch, inflater, damaged);
-            });
-        });
-        if (!next || *next <= request.from) return false;
-        request.from = *next;
-    }
-    if (damaged > 0) {
-        base::log_warn("groups", std::to_string(damaged) + " records of " + name_of(shard) +
-                                     " could not be read and were passed over");
-    }
-    return true;
+    });
 }
 
 // ---- Events ----------------------------------------------------------------------------

@@ -119,6 +119,11 @@ public:
     // The topics are no more: their offsets are forgotten, in every group.
     void forget_topics(const std::set<std::string>& topics);
 
+    // A marker has been written into that partition of `__consumer_offsets`: the offsets of the
+    // producer's transaction count from now on, or are forgotten.
+    void transaction_ended(base::PartitionIndex partition, base::ProducerId producer,
+                           bool committed);
+
     // Who coordinates the group. The topic is made when it is not there, in the background;
     // coordinator_not_available until then and while the partition has no leader.
     [[nodiscard]] base::Result<base::BrokerId, protocol::ErrorCode> locate(std::string_view group_id);
@@ -134,7 +139,6 @@ private:
     ShardPointer open(std::size_t index, const PartitionImage& led);
     std::vector<ShardPointer> all_led();
     void load(const ShardPointer& shard);
-    bool replay(Shard& shard);
     static std::string name_of(const Shard& shard);
     void close(const ShardPointer& shard);
 

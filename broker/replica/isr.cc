@@ -68,6 +68,32 @@ bool Isr::fetched(BrokerId follower, Offset from, Offset log_end, std::int64_t n
     return true;
 }
 
+bool Isr::starts_at(BrokerId follower, Offset log_start) {
+    const auto found = std::ranges::find(followers_, follower, &Follower::id);
+    if (found == followers_.end() || found->log_start == log_start) return false;
+    found->log_start = log_start;
+    return true;
+}
+
+Offset Isr::low_watermark(Offset log_start, const Brokers& live) const {
+    Offset everybody = log_start;
+    for (const Follower& follower : followers_) {
+        if (has(live, follower.id)) everybody = std::min(everybody, follower.log_start);
+    }
+    return everybody;
+}
+
+std::optional<BrokerId> Isr::best_of(const Brokers& candidates, Offset offset) const {
+    const Follower* best = nullptr;
+    for (const Follower& follower : followers_) {
+        const bool serves = has(isr_, follower.id) && has(candidates, follower.id) &&
+                            follower.log_start <= offset && offset <= follower.end;
+        if (serves && (!best || follower.end > best->end)) best = &follower;
+    }
+    if (!best) return std::nullopt;
+    return best->id;
+}
+
 std::optional<Offset> Isr::high_watermark(Offset log_end, std::size_t isr_min,
                                           std::int64_t now_ms) const {
     if (size() < isr_min) return std::nullopt;

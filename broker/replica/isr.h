@@ -57,6 +57,15 @@ public:
     // A follower asks for records from `from` on, so it has all before. False when it is none.
     bool fetched(base::BrokerId follower, base::Offset from, base::Offset log_end,
                  std::int64_t now_ms);
+    // The follower says that its log starts there. Whether that is news.
+    bool starts_at(base::BrokerId follower, base::Offset log_start);
+
+    // Up to where all of these brokers have deleted, whose copy here starts at `log_start`; -1
+    // while one of them has not said where its log starts. Followers that are not named do not
+    // count.
+    base::Offset low_watermark(base::Offset log_start, const Brokers& live) const;
+    // The follower in the ISR that has the offset and whose end is the highest, out of these.
+    std::optional<base::BrokerId> best_of(const Brokers& candidates, base::Offset offset) const;
 
     // Up to where everybody has the log, whose copy here ends at `log_end`. Nothing while the ISR
     // has fewer than `isr_min` members: then nothing more is committed.
@@ -78,6 +87,7 @@ public:
     void reject();
 
     bool is_replica(base::BrokerId broker) const noexcept;
+    bool is_in_sync(base::BrokerId broker) const noexcept { return has(isr_, broker); }
     bool is_alone() const noexcept { return followers_.empty(); }
     bool has_proposal() const noexcept { return proposed_.has_value(); }
     std::size_t size() const noexcept { return is_alone() ? 1 : isr_.size(); }
@@ -90,6 +100,7 @@ private:
     struct Follower {
         base::BrokerId id;
         base::Offset end{-1};              // -1: it has not fetched in this term.
+        base::Offset log_start{-1};        // -1: it has not said.
         std::int64_t caught_up_ms = 0;     // When it last had all there was.
         std::int64_t fetched_ms = 0;       // Its last Fetch ...
         base::Offset leader_end_then{-1};  // ... and where the leader's log ended then.

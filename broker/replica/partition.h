@@ -19,7 +19,8 @@
 // A role begins when what the last one queued is written or has failed.
 //
 // Invariants:
-//   - only the leader appends for clients and answers reads
+//   - only the leader appends for clients, and only it answers followers and clients that do not
+//     say that any replica will do
 //   - log start offset <= high watermark <= log end offset
 //   - whoever was queued is told once: when what it waited for is true, or that it failed
 //   - after a failed fdatasync nothing is acknowledged any more
@@ -73,8 +74,9 @@ struct AppendError {
     std::string detail;
 };
 
-// Kafka's error for records that a log did not take.
+// Kafka's error for records that a log did not take, and for what befell it.
 protocol::ErrorCode code_of(storage::RefusalKind kind) noexcept;
+protocol::ErrorCode code_of(const storage::Fault& fault) noexcept;
 
 struct Appended {
     storage::Reserved reserved;
@@ -88,6 +90,9 @@ struct Positions {
     base::Offset last_stable;
     base::Offset log_end;
     base::LeaderEpoch leader_epoch;
+    // What was committed under the last leader may lie above the high watermark: nobody knows yet
+    // up to where.
+    bool is_catching_up = false;
 };
 
 struct PartitionRead {
@@ -105,6 +110,12 @@ enum class ReadBound {
     log_end,      // Followers: also what is not committed yet.
 };
 
+// From whom a reader may read.
+enum class ReadFrom {
+    leader,
+    any_replica,  // Consumers that know of replicas: a follower has all that is committed there.
+};
+
 // Whether a read may wait for the disk.
 enum class DiskUse {
     as_needed,  // It may; what it gives may still have to be waited for when it is sent.
@@ -117,6 +128,7 @@ struct ReadRequest {
     std::size_t bytes_max = 0;
     bool at_least_one_batch = false;
     ReadBound bound = ReadBound::high_watermark;
+    ReadFrom whom = ReadFrom::leader;
     base::LeaderEpoch current_leader_epoch{-1};  // What the client believes; -1: not said.
     base::LeaderEpoch last_fetched_epoch{-1};    // For divergence; -1: not said.
     DiskUse disk = DiskUse::as_needed;
@@ -133,6 +145,7 @@ struct FollowerPosition {
     base::Offset end;
     base::LeaderEpoch last_epoch{-1};  // Of what it has; -1: nothing.
     base::Offset log_start;
+    base::Offset high_watermark;
 };
 
 // What a leader sent to a follower, and told beside it.
@@ -176,10 +189,12 @@ public:
 
     // ---- The leader and its followers. `now_ms`: steady clock.
 
-    // A follower has asked for records from `from` on in this term. Gives the ISR to ask the
-    // controller for, when this Fetch has brought the follower up; isr_answered() has to follow.
+    // A follower, whose log begins at `log_start` (-1: it does not say), has asked for records from
+    // `from` on in this term. Gives the ISR to ask the controller for, when this Fetch has brought
+    // the follower up; isr_answered() has to follow.
     std::optional<IsrRequest> fetched_by(base::BrokerId follower, base::Offset from,
-                                         std::int64_t now_ms);
+                                         std::int64_t now_ms,
+                                         base::Offset log_start = base::Offset(-1));
     // The same when time has passed: without those who lag.
     std::optional<IsrRequest> drop_laggards(std::int64_t now_ms);
     // What the controller's state is now, or nothing when it refused. Of another term: no effect.
@@ -187,6 +202,11 @@ public:
     // min.insync.replicas of the topic; more than there are replicas is all of them.
     void set_isr_min(std::int32_t isr_min);
     bool has_follower(base::BrokerId broker) const;
+    bool is_in_sync(base::BrokerId follower) const;
+    // The follower in sync, out of these, that a consumer at this offset had best read from.
+    // Nothing when none has the offset, or this is not the leader.
+    std::optional<base::BrokerId> follower_to_read(const Isr::Brokers& candidates,
+                                                   base::Offset offset) const;
 
     // ---- The follower's fetcher, one thread at a time. Errors: fenced_leader_epoch when it is not
     // follower of that term (any more), kafka_storage_error, those of records; and, of what cuts,
@@ -222,7 +242,8 @@ public:
 
     // Park until bytes arrive; see FetchWaiter. False when something is there already, that is
     // when `seen` is not the position any more at which the caller looked.
-    bool park(const std::shared_ptr<FetchWaiter>& waiter, base::Offset seen, ReadBound bound);
+    bool park(const std::shared_ptr<FetchWaiter>& waiter, base::Offset seen, ReadBound bound,
+              ReadFrom whom = ReadFrom::leader);
     void unpark(const std::shared_ptr<FetchWaiter>& waiter);
 
     // Errors: not_leader_or_follower, kafka_storage_error, fenced or unknown leader epoch.
@@ -249,9 +270,18 @@ public:
     };
     std::vector<SegmentStart> segment_starts() const;
 
-    // DeleteRecords: -1 is the high watermark. Returns the new log start offset.
+    // DeleteRecords: -1 is the high watermark. Returns up to where is to be deleted now, which is
+    // what low_watermark() has to reach.
     [[nodiscard]] base::Result<base::Offset, protocol::ErrorCode> delete_records(
         base::Offset before);
+    // Up to where this leader and these of its followers have deleted; -1 while one has not told.
+    [[nodiscard]] base::Result<base::Offset, protocol::ErrorCode> low_watermark(
+        const Isr::Brokers& live) const;
+    // Wake when that may have changed. False when it has since `seen`, or this is no leader.
+    bool park_for_low_watermark(const std::shared_ptr<FetchWaiter>& waiter,
+                                const Isr::Brokers& live, base::Offset seen);
+    // Brokers came or went: have everybody look again who waits for what they have.
+    void wake_deletions();
 
     // DescribeProducers.
     [[nodiscard]] base::Result<std::vector<storage::ProducerFacts>, protocol::ErrorCode> producers()
@@ -353,8 +383,8 @@ private:
         void make();
     };
 
-    std::optional<protocol::ErrorCode> refuses(
-        base::LeaderEpoch current_leader_epoch) const noexcept;
+    std::optional<protocol::ErrorCode> refuses(base::LeaderEpoch current_leader_epoch,
+                                               ReadFrom whom = ReadFrom::leader) const noexcept;
     base::Offset bound_of(ReadBound bound) const noexcept;
     std::size_t isr_min() const noexcept;
     Calls leave_role(protocol::ErrorCode why);
@@ -362,7 +392,7 @@ private:
     void step_ended();
     Calls take_moves();
     bool follows(base::LeaderEpoch epoch) const noexcept;
-    void take_told(const Fetched& fetched);
+    Calls take_told(const Fetched& fetched);
     protocol::ErrorCode truncate(
         base::LeaderEpoch epoch,
         const std::function<storage::TruncationPlan(storage::Log&)>& begin);
@@ -407,6 +437,7 @@ private:
     std::multimap<base::Offset, Waiting> waiting_;       // By the offset behind the records.
     std::vector<std::shared_ptr<FetchWaiter>> fetches_;  // For the high watermark to move.
     std::vector<std::shared_ptr<FetchWaiter>> replica_fetches_;  // For the log's end to move.
+    std::vector<std::shared_ptr<FetchWaiter>> deletions_;  // For followers' log starts to move.
     bool is_truncating_ = false;
     int settling_ = 0;  // Threads that wait for idle_.
     std::condition_variable idle_;

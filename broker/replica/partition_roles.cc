@@ -54,7 +54,8 @@ void Partition::Calls::make() {
 Partition::Calls Partition::leave_role(ErrorCode why) {
     if (state_ != State::offline) state_ = State::none;
     Calls calls{take_failed(Offset(0), why), std::exchange(fetches_, {})};
-    std::ranges::move(std::exchange(replica_fetches_, {}), std::back_inserter(calls.woken));
+    for (auto* others : {&replica_fetches_, &deletions_})
+        std::ranges::move(std::exchange(*others, {}), std::back_inserter(calls.woken));
     return calls;
 }
 
@@ -147,8 +148,8 @@ Partition::Calls Partition::take_moves() {
     return calls;
 }
 
-std::optional<IsrRequest> Partition::fetched_by(BrokerId follower, Offset from,
-                                                std::int64_t now_ms) {
+std::optional<IsrRequest> Partition::fetched_by(BrokerId follower, Offset from, std::int64_t now_ms,
+                                                Offset log_start) {
     std::optional<Isr::Proposal> wanted;
     LeaderEpoch epoch;
     Calls calls;
@@ -157,6 +158,8 @@ std::optional<IsrRequest> Partition::fetched_by(BrokerId follower, Offset from,
         if (state_ != State::leader) return std::nullopt;
         if (!isr_.fetched(follower, from, log_->end_offset(), now_ms)) return std::nullopt;
         calls = take_moves();
+        if (isr_.starts_at(follower, log_start))
+            std::ranges::copy(deletions_, std::back_inserter(calls.woken));
         wanted = isr_.expansion(follower, high_watermark_, term_start_);
         if (wanted) isr_.propose(*wanted);
         epoch = leader_epoch_;
@@ -205,6 +208,18 @@ bool Partition::has_follower(BrokerId broker) const {
     return isr_.is_replica(broker);
 }
 
+bool Partition::is_in_sync(BrokerId follower) const {
+    const std::lock_guard lock(mutex_);
+    return isr_.is_in_sync(follower);
+}
+
+std::optional<BrokerId> Partition::follower_to_read(const Isr::Brokers& candidates,
+                                                    Offset offset) const {
+    const std::lock_guard lock(mutex_);
+    if (state_ != State::leader) return std::nullopt;
+    return isr_.best_of(candidates, offset);
+}
+
 // ---- The follower --------------------------------------------------------------------------
 
 // Requires mutex_.
@@ -217,17 +232,20 @@ Result<FollowerPosition, ErrorCode> Partition::follower_position(LeaderEpoch epo
     if (state_ == State::offline) return Unexpected(ErrorCode::kafka_storage_error);
     if (!follows(epoch)) return Unexpected(ErrorCode::fenced_leader_epoch);
     return FollowerPosition{log_->end_offset(), log_->latest_epoch().value_or(LeaderEpoch(-1)),
-                            log_->log_start_offset()};
+                            log_->log_start_offset(), high_watermark_};
 }
 
 // Requires mutex_.
-void Partition::take_told(const Fetched& fetched) {
+Partition::Calls Partition::take_told(const Fetched& fetched) {
+    Calls calls;
     const Offset committed = std::min(fetched.high_watermark, log_->end_offset());
     if (committed > high_watermark_) {
         high_watermark_ = committed;
         log_->high_watermark_moved(committed);
+        calls.woken = fetches_;
     }
     log_->advance_log_start(std::min(fetched.log_start, high_watermark_));
+    return calls;
 }
 
 ErrorCode Partition::append_fetched(LeaderEpoch epoch, const Fetched& fetched,
@@ -252,9 +270,13 @@ ErrorCode Partition::append_fetched(LeaderEpoch epoch, const Fetched& fetched,
         write_queued(wall_ms);
         if (const auto error = written.get_future().get(); error != ErrorCode::none) return error;
     }
-    const std::lock_guard lock(mutex_);
-    if (!follows(epoch)) return ErrorCode::fenced_leader_epoch;
-    take_told(fetched);
+    Calls calls;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!follows(epoch)) return ErrorCode::fenced_leader_epoch;
+        calls = take_told(fetched);
+    }
+    calls.make();
     return ErrorCode::none;
 }
 

@@ -1,8 +1,9 @@
 #include "broker/replica/replica_fetcher.h"
 
 #include "protocol/base/log.h"
-#include "protocol/records/batch.h"
 #include "protocol/schema/api/list_offsets.h"
+#include "protocol/schema/api/offset_for_leader_epoch.h"
+#include "storage/entry.h"
 #include "storage/names.h"
 
 #include <algorithm>
@@ -25,21 +26,22 @@ namespace {
 
 constexpr std::int16_t version_by_id = 17;
 constexpr std::int16_t version_by_name = 12;
+constexpr std::int16_t diverging_epoch_since = 12;
 constexpr std::int64_t latest = -1;
 constexpr std::int64_t earliest = -2;
 
-// The whole batches at the front, checksums and all; nothing when one is damaged.
+// The whole batches at the front, and messages of the formats before them, checksums and all;
+// nothing when one is damaged.
 std::optional<std::span<std::byte>> whole_batches(std::span<std::byte> bytes) {
     std::size_t size = 0;
-    while (size < bytes.size()) {
-        const auto batch = records::Batch::read(bytes.subspan(size));
-        if (batch) {
-            size += batch->size();
-        } else if (batch.error() == records::BatchFault::cut_short) {
-            break;
-        } else {
-            return std::nullopt;
-        }
+    while (bytes.size() - size >= storage::entry_smallest_bytes) {
+        const auto rest = bytes.subspan(size);
+        const bool is_cut = rest.size() < storage::entry_header_bytes;
+        const auto facts = storage::read_entry_header(rest);
+        if (!facts && !is_cut) return std::nullopt;
+        if (!facts || facts->bytes > rest.size()) break;
+        if (!storage::entry_is_intact(rest.first(facts->bytes))) return std::nullopt;
+        size += facts->bytes;
     }
     return bytes.first(size);
 }
@@ -83,9 +85,10 @@ void ReplicaFetcher::stop() {
 // ---- Rounds ------------------------------------------------------------------------------
 
 void ReplicaFetcher::run() {
-    while (const auto round = next_round()) {
+    while (auto round = next_round()) {
         if (connection_ || connect()) {
-            if (fetch(*round)) continue;
+            if ((tells_divergence() || align_all(*round)) && (round->empty() || fetch(*round)))
+                continue;
         }
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, settings_.backoff, [&] { return stopping_; });
@@ -103,6 +106,10 @@ std::optional<ReplicaFetcher::Round> ReplicaFetcher::next_round() {
         for (const auto& [at, assigned] : assigned_) {
             if (assigned.rests_until > now) {
                 next = std::min(next, assigned.rests_until);
+                continue;
+            }
+            if (settings_.is_held_back(at)) {
+                next = std::min(next, now + settings_.backoff);
                 continue;
             }
             // One that is no follower any more is about to be taken away.
@@ -139,6 +146,7 @@ void ReplicaFetcher::lose(const ClientFault& fault) {
         if (stopping_) return;
     }
     connection_.reset();
+    session_.lost();
     if (std::exchange(told_, true)) return;
     base::log_warn("replica", "the leader at " + to_string(settings_.leader) +
                                   " cannot be fetched from: " + fault.detail);
@@ -151,39 +159,130 @@ bool ReplicaFetcher::fetch(const Round& round) {
     request.max_wait_ms = settings_.wait_ms;
     request.min_bytes = settings_.bytes_min;
     request.max_bytes = settings_.bytes_max;
+    LeaderSession::Asks asks;
     bool by_id = true;
     for (const auto& [at, wanted] : round) {
         const auto& id = wanted.assigned.partition->topic_id();
         by_id = by_id && id != base::Uuid{};
-        if (request.topics.empty() || request.topics.back().topic != at.topic) {
-            auto& topic = request.topics.emplace_back();
-            topic.topic = wire::Text::borrowed(at.topic);
-            topic.topic_id = id;
-        }
-        auto& asked = request.topics.back().partitions.emplace_back();
-        asked.partition = at.partition;
-        asked.current_leader_epoch = wanted.assigned.epoch;
-        asked.fetch_offset = wanted.from.end;
-        asked.last_fetched_epoch = wanted.from.last_epoch;
-        asked.log_start_offset = wanted.from.log_start;
-        asked.partition_max_bytes = settings_.partition_bytes_max;
+        asks[at] = {id,
+                    wanted.assigned.epoch,
+                    wanted.from.end,
+                    wanted.from.last_epoch,
+                    wanted.from.log_start,
+                    settings_.partition_bytes_max};
     }
+    session_.begin(asks, request);
     auto answer = connection_->call<protocol::FetchApi, FetchResponse>(
         request, after(settings_.timeout), by_id ? version_by_id : version_by_name);
-    if (answer && answer->version < version_by_name) {
-        lose({.kind = ClientFault::Kind::unsupported, .detail = "it is older than Kafka 2.7"});
-        return false;
-    }
-    if (answer && (*answer)->error_code != ErrorCode::none) {
-        lose(refused((*answer)->error_code));
-        return false;
-    }
     if (!answer) {
         lose(answer.error());
         return false;
     }
-    take(round, **answer);
+    session_.answered(**answer);
+    switch ((*answer)->error_code) {
+        case ErrorCode::none:
+            take(round, **answer);
+            return true;
+        case ErrorCode::fetch_session_id_not_found:
+        case ErrorCode::invalid_fetch_session_epoch:
+        case ErrorCode::fetch_session_topic_id_error:
+            return true;  // The next one begins another.
+        default:
+            lose(refused((*answer)->error_code));
+            return false;
+    }
+}
+
+// ---- Leaders that do not tell where the logs differ ----------------------------------------
+
+bool ReplicaFetcher::tells_divergence() const {
+    const auto fetch = connection_->versions().find(protocol::FetchApi::key);
+    return fetch != connection_->versions().end() && fetch->second.most >= diverging_epoch_since;
+}
+
+// Bring those into line that have not been in this term, and leave out who cannot be. False when
+// the connection was lost.
+bool ReplicaFetcher::align_all(Round& round) {
+    for (auto each = round.begin(); each != round.end();) {
+        auto& [at, wanted] = *each;
+        const auto epoch = wanted.assigned.epoch;
+        auto error = ErrorCode::none;
+        if (!wanted.assigned.is_aligned) {
+            if (!begin(at, epoch)) {
+                each = round.erase(each);
+                continue;
+            }
+            error = align(wanted);
+            finish(at, epoch, error);
+        }
+        if (error == ErrorCode::network_exception) return false;
+        const auto from = wanted.assigned.partition->follower_position(epoch);
+        if (error != ErrorCode::none || !from) {
+            each = round.erase(each);
+            continue;
+        }
+        wanted.from = *from;
+        const std::lock_guard lock(mutex_);
+        const auto found = assigned_.find(at);
+        if (found != assigned_.end() && found->second.epoch == epoch)
+            found->second.is_aligned = true;
+        ++each;
+    }
     return true;
+}
+
+// Source: facts/kafka.md §3.6, method A.
+ErrorCode ReplicaFetcher::align(const Wanted& wanted) {
+    auto& partition = *wanted.assigned.partition;
+    const auto epoch = wanted.assigned.epoch;
+    const bool knows_epochs =
+        connection_->versions().contains(protocol::OffsetForLeaderEpochApi::key);
+    for (std::optional<LeaderEpoch> asked;;) {
+        const auto at = partition.follower_position(epoch);
+        if (!at) return at.error();
+        const auto cut = [&](Offset end) {
+            return end < at->end ? partition.cut(epoch, end) : ErrorCode::none;
+        };
+        // Logs of old formats have no epochs.
+        if (!knows_epochs || at->last_epoch < LeaderEpoch(0)) return cut(at->high_watermark);
+        if (asked && at->last_epoch >= *asked) return ErrorCode::none;
+        asked = at->last_epoch;
+        const auto theirs = ask_epoch_end(wanted, *asked);
+        if (!theirs) return theirs.error();
+        if (theirs->end < Offset(0)) return cut(at->high_watermark);
+        // Version 0 of the answer has no epoch: the end is that of the one that was asked for.
+        if (theirs->epoch < LeaderEpoch(0)) return cut(theirs->end);
+        const bool is_same = theirs->epoch == *asked;
+        if (is_same && theirs->end >= at->end) return ErrorCode::none;
+        const auto error = partition.cut_diverging(epoch, *theirs);
+        if (error != ErrorCode::none || is_same) return error;
+    }
+}
+
+Result<storage::EpochEnd, ErrorCode> ReplicaFetcher::ask_epoch_end(const Wanted& wanted,
+                                                                   LeaderEpoch epoch) {
+    using protocol::OffsetForLeaderEpochResponse;
+    const auto& at = wanted.assigned.partition->id();
+    protocol::OffsetForLeaderEpochRequest request;
+    request.replica_id = settings_.self;
+    auto& topic = request.topics.emplace_back();
+    topic.topic = wire::Text::borrowed(at.topic);
+    auto& asked = topic.partitions.emplace_back();
+    asked.partition = at.partition;
+    asked.current_leader_epoch = wanted.assigned.epoch;
+    asked.leader_epoch = epoch;
+    const auto answer =
+        connection_->call<protocol::OffsetForLeaderEpochApi, OffsetForLeaderEpochResponse>(
+            request, after(settings_.timeout));
+    if (!answer) {
+        lose(answer.error());
+        return Unexpected(ErrorCode::network_exception);
+    }
+    if ((*answer)->topics.size() != 1 || (*answer)->topics.front().partitions.size() != 1)
+        return Unexpected(ErrorCode::unknown_server_error);
+    const auto& found = (*answer)->topics.front().partitions.front();
+    if (found.error_code != ErrorCode::none) return Unexpected(found.error_code);
+    return storage::EpochEnd{found.leader_epoch, found.end_offset};
 }
 
 // ---- Answers -----------------------------------------------------------------------------
@@ -236,12 +335,14 @@ ErrorCode ReplicaFetcher::take(const Wanted& wanted, const Answer& answer) {
         return partition.cut_diverging(wanted.assigned.epoch, {answer.diverging_epoch.epoch,
                                                                answer.diverging_epoch.end_offset});
     }
+    settings_.took(partition.id(), answer.records.size());
     const auto batches = whole_batches(answer.records.bytes());
-    if (!batches) {
+    // Not even one is whole: it is larger than what may be fetched at once.
+    if (!batches || (batches->empty() && answer.records.size() > 0)) {
         base::log_error("replica", "what the leader sent of " +
                                        storage::directory_name(partition.id()) + " from offset " +
                                        std::to_string(wanted.from.end.value()) +
-                                       " on is damaged, or older than message format 2");
+                                       " on is damaged, or cut in its first batch");
         return ErrorCode::corrupt_message;
     }
     return partition.append_fetched(wanted.assigned.epoch,

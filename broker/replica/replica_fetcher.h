@@ -8,8 +8,10 @@
 // One connection to one leader. A partition whose answer is an error rests for the back-off, and
 // the others go on. The leader is told by the offset of the next Fetch what was stored.
 //
-// Fetches are whole, without a session. Divergence is told in the answer, so a leader has to speak
-// Fetch version 12: Apache Kafka 2.7 and up.
+// A leader that speaks Fetch version 12 or above (Apache Kafka 2.7 and up) tells in its answer from
+// where on the logs differ. An older one is asked first, once a term, where the last epoch of this
+// log ended there, until both have the same one; one that knows no epochs is not believed beyond
+// the high watermark.
 //
 // Threads: one of its own; add(), remove() and stop() are for one thread at a time.
 // Limits: one Fetch at a time, whose answer replica.fetch.response.max.bytes bounds.
@@ -18,6 +20,7 @@
 #pragma once
 
 #include "broker/client/connection.h"
+#include "broker/replica/leader_session.h"
 #include "broker/replica/partition.h"
 #include "protocol/schema/api/fetch.h"
 
@@ -46,6 +49,10 @@ public:
         std::chrono::milliseconds backoff{1000};     // replica.fetch.backoff.ms
         std::chrono::milliseconds timeout{30'000};   // replica.socket.timeout.ms
         std::function<std::int64_t()> wall_ms;
+        // Whether a partition is not to be asked for now, since replication takes too much; and what
+        // was fetched of it.
+        std::function<bool(const base::TopicPartition&)> is_held_back;
+        std::function<void(const base::TopicPartition&, std::size_t bytes)> took;
     };
 
     explicit ReplicaFetcher(Settings settings);
@@ -64,6 +71,7 @@ private:
         std::shared_ptr<Partition> partition;
         base::LeaderEpoch epoch;
         Deadline rests_until;
+        bool is_aligned = false;  // With a leader that does not tell where the logs differ.
     };
     struct Wanted {
         Assigned assigned;
@@ -77,11 +85,16 @@ private:
     bool connect();
     void lose(const ClientFault& fault);
     [[nodiscard]] bool fetch(const Round& round);
+    bool tells_divergence() const;
+    [[nodiscard]] bool align_all(Round& round);
+    protocol::ErrorCode align(const Wanted& wanted);
     void take(const Round& round, const protocol::FetchResponse& answer);
     protocol::ErrorCode take(const Wanted& wanted, const Answer& answer);
     protocol::ErrorCode come_into_range(const Wanted& wanted);
     [[nodiscard]] base::Result<base::Offset, protocol::ErrorCode> ask_offset(
         const Wanted& wanted, std::int64_t timestamp);
+    [[nodiscard]] base::Result<storage::EpochEnd, protocol::ErrorCode> ask_epoch_end(
+        const Wanted& wanted, base::LeaderEpoch epoch);
     bool begin(const base::TopicPartition& at, base::LeaderEpoch epoch);
     void finish(const base::TopicPartition& at, base::LeaderEpoch epoch, protocol::ErrorCode error);
 
@@ -95,6 +108,7 @@ private:
     bool stopping_ = false;
 
     std::optional<Connection> connection_;  // The thread's.
+    LeaderSession session_;                 // Likewise.
     bool told_ = false;                     // That the leader cannot be reached.
     std::thread thread_;
 };

@@ -137,4 +137,31 @@ TEST_SUITE("broker/isr") {
         isr.fetched(BrokerId(2), end + -5, end + 5, now);  // It has fallen behind.
         CHECK(isr.shrink(end + 5, now + lag_ms));
     }
+
+    TEST_CASE(
+        "what all who are alive have deleted is known when each has said where its log starts") {
+        auto isr = led({1, 2, 3}, {1, 2, 3});
+        const auto all = brokers({1, 2, 3});
+        CHECK(isr.low_watermark(Offset(7), all) == Offset(-1));
+        CHECK(isr.starts_at(BrokerId(2), Offset(4)));
+        CHECK_FALSE(isr.starts_at(BrokerId(2), Offset(4)));
+        CHECK_FALSE(isr.starts_at(BrokerId(9), Offset(4)));
+        CHECK(isr.low_watermark(Offset(7), brokers({1, 2})) == Offset(4));
+        CHECK(isr.starts_at(BrokerId(3), Offset(9)));
+        CHECK(isr.low_watermark(Offset(7), all) == Offset(4));
+        CHECK(isr.low_watermark(Offset(7), brokers({1, 3})) == Offset(7));
+    }
+
+    TEST_CASE("a consumer reads from the follower in sync that has the offset and the most") {
+        auto isr = led({1, 2, 3, 4}, {1, 2, 3});
+        for (const int id : {2, 3, 4}) {
+            isr.fetched(BrokerId(id), Offset(id * 10), Offset(50), 1);
+            isr.starts_at(BrokerId(id), Offset(5));
+        }
+        const auto all = brokers({1, 2, 3, 4});
+        CHECK(isr.best_of(all, Offset(12)) == BrokerId(3));
+        CHECK(isr.best_of(brokers({2, 4}), Offset(12)) == BrokerId(2));
+        CHECK_FALSE(isr.best_of(brokers({2, 4}), Offset(21)));
+        CHECK_FALSE(isr.best_of(all, Offset(4)));
+    }
 }

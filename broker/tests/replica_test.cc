@@ -1,11 +1,6 @@
 // Partition in its roles: a leader and a follower, each with its log on a simulated disk.
 
-#include "broker/replica/partition.h"
-#include "storage/tests/log_fixture.h"
-
-#include <deque>
-#include <memory>
-#include <thread>
+#include "broker/tests/replica.h"
 
 namespace {
 
@@ -18,80 +13,8 @@ using broker::Partition;
 using broker::ReadBound;
 using protocol::ErrorCode;
 
-constexpr std::int64_t lag_ms = 3'600'000;
-constexpr BrokerId other(2);
-
-// One broker's copy.
-struct Replica {
-    Replica() {
-        partition = std::make_shared<Partition>(
-            base::TopicPartition{"orders", base::PartitionIndex(0)}, base::Uuid{},
-            std::move(in.log), pool, pace,
-            Partition::Hooks{.disk_failed = [](const std::string& why) { FAIL(why); },
-                             .dirtied = [](std::uint64_t, std::int64_t) {}});
-    }
-    ~Replica() { pool.join(); }
-
-    // Lead a partition that broker `other` has as well.
-    void lead(std::int32_t epoch, Isr::Brokers isr, std::int64_t since_ms = steady_ms()) {
-        partition->become_leader(
-            LeaderEpoch(epoch),
-            Isr({BrokerId(1), {BrokerId(1), other}, std::move(isr), 0}, since_ms, lag_ms));
-    }
-    static std::int64_t steady_ms() {
-        using namespace std::chrono;
-        return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
-    }
-
-    // Its place in `answers`; nothing when it was refused.
-    base::Result<std::size_t, ErrorCode> append(Acks acks = Acks::all) {
-        const auto at = answers.size();
-        answers.emplace_back();
-        bytes.push_back(test::batch());
-        const auto appended =
-            partition->append({.batches = bytes.back()}, acks, 1000,
-                              [this, at](ErrorCode error) { answers[at] = error; });
-        if (!appended) return base::Unexpected(appended.error().code);
-        // The write is made by the pool when the machine was slow just now.
-        while (end() <= appended->reserved.last) std::this_thread::yield();
-        return at;
-    }
-
-    // What the leader's log has from this one's end on, and what the leader says of it.
-    ErrorCode fetch(Replica& leader, std::int32_t epoch) {
-        const auto from = partition->follower_position(LeaderEpoch(epoch));
-        if (!from) return from.error();
-        broker::ReadRequest request;
-        request.from = from->end;
-        request.last_fetched_epoch = from->last_epoch;
-        request.bytes_max = std::size_t{1} << 20;
-        request.at_least_one_batch = true;
-        request.bound = ReadBound::log_end;
-        const auto read = leader.partition->read(request);
-        if (read.error != ErrorCode::none) return read.error;
-        if (read.diverging) return partition->cut_diverging(LeaderEpoch(epoch), *read.diverging);
-        auto records = test::LogFixture::bytes_of(read.data);
-        (void)leader.partition->fetched_by(other, request.from, steady_ms());
-        return partition->append_fetched(
-            LeaderEpoch(epoch), {records, read.positions.high_watermark, read.positions.log_start},
-            1000);
-    }
-
-    Offset end() const {
-        return partition->look([](const storage::Log& log) { return log.end_offset(); });
-    }
-    Offset high_watermark() const { return partition->checkpoint_positions().high_watermark; }
-    std::optional<LeaderEpoch> epoch_at(std::int64_t offset) const {
-        return partition->epoch_at(Offset(offset));
-    }
-
-    test::LogFixture in;
-    boost::asio::thread_pool pool{1};
-    broker::WritePace pace;
-    std::shared_ptr<Partition> partition;
-    std::deque<std::vector<std::byte>> bytes;
-    std::deque<std::optional<ErrorCode>> answers;
-};
+using test::other;
+using test::Replica;
 
 }  // namespace
 
@@ -169,11 +92,11 @@ TEST_SUITE("broker/replica") {
 
     TEST_CASE("a follower that lags leaves the ISR, and what waited for it is answered") {
         Replica leader;
-        const auto since_ms = Replica::steady_ms() - 2 * lag_ms;
+        const auto since_ms = Replica::steady_ms() - 2 * test::lag_ms;
         leader.lead(0, {BrokerId(1), other}, since_ms);
         const auto waits = leader.append();
         REQUIRE(waits);
-        CHECK_FALSE(leader.partition->drop_laggards(since_ms + lag_ms));
+        CHECK_FALSE(leader.partition->drop_laggards(since_ms + test::lag_ms));
         const auto wanted = leader.partition->drop_laggards(Replica::steady_ms());
         REQUIRE(wanted);
         CHECK(wanted->proposal.isr == Isr::Brokers{BrokerId(1)});
@@ -309,5 +232,97 @@ TEST_SUITE("broker/replica") {
         REQUIRE(follower.append());
         CHECK(follower.epoch_at(1) == LeaderEpoch(0));
         CHECK(follower.epoch_at(2) == LeaderEpoch(1));
+    }
+
+    TEST_CASE("nobody knows where a new leader's records end before its followers have told") {
+        Replica leader;
+        Replica follower;
+        leader.lead(0, {BrokerId(1), other});
+        follower.partition->become_follower(LeaderEpoch(0));
+        REQUIRE(leader.append());
+        REQUIRE(follower.fetch(leader, 0) == ErrorCode::none);  // It has the record, and the leader
+        CHECK(follower.high_watermark() == Offset(0));          // has told clients nothing of it.
+        follower.lead(1, {BrokerId(1), other});
+        CHECK(follower.partition->positions()->is_catching_up);
+        (void)follower.partition->fetched_by(other, Offset(1), Replica::steady_ms());
+        CHECK_FALSE(follower.partition->positions()->is_catching_up);
+        // What is new in its own term is not waited for.
+        REQUIRE(follower.append(Acks::leader));
+        CHECK_FALSE(follower.partition->positions()->is_catching_up);
+    }
+
+    TEST_CASE("records are deleted when every follower that is alive has deleted them") {
+        Replica leader;
+        leader.lead(0, {BrokerId(1), other});
+        for (int i = 0; i < 3; ++i) REQUIRE(leader.append(Acks::leader));
+        const auto fetch = [&](std::int64_t log_start) {
+            (void)leader.partition->fetched_by(other, Offset(3), Replica::steady_ms(),
+                                               Offset(log_start));
+        };
+        const Isr::Brokers both{BrokerId(1), other};
+        fetch(0);
+        REQUIRE(leader.partition->delete_records(Offset(2)) == Offset(2));
+        CHECK(leader.partition->low_watermark(both) == Offset(0));
+        CHECK(leader.partition->low_watermark({BrokerId(1)}) == Offset(2));
+        int wakes = 0;
+        const auto waiter = std::make_shared<broker::FetchWaiter>(1, [&] { ++wakes; });
+        CHECK_FALSE(leader.partition->park_for_low_watermark(waiter, both, Offset(1)));
+        CHECK(leader.partition->park_for_low_watermark(waiter, both, Offset(0)));
+        fetch(0);
+        CHECK(wakes == 0);
+        fetch(2);
+        CHECK(wakes == 1);
+        leader.partition->unpark(waiter);
+        CHECK(leader.partition->low_watermark(both) == Offset(2));
+    }
+
+    TEST_CASE("whoever waits for a deletion looks again when brokers come or go, or the leader") {
+        Replica leader;
+        leader.lead(0, {BrokerId(1), other});
+        const Isr::Brokers both{BrokerId(1), other};
+        int wakes = 0;
+        const auto park = [&] {
+            auto waiter = std::make_shared<broker::FetchWaiter>(1, [&] { ++wakes; });
+            CHECK(leader.partition->park_for_low_watermark(waiter, both, Offset(-1)));
+            return waiter;
+        };
+        const auto first = park();
+        leader.partition->wake_deletions();
+        CHECK(wakes == 1);
+        leader.partition->unpark(first);
+        const auto second = park();
+        leader.partition->become_follower(LeaderEpoch(1));
+        CHECK(wakes == 2);
+        CHECK(leader.partition->low_watermark(both) ==
+              base::Unexpected(ErrorCode::not_leader_or_follower));
+    }
+
+    TEST_CASE(
+        "a follower gives consumers what is committed, and nothing to whoever wants a leader") {
+        Replica leader;
+        Replica follower;
+        leader.lead(0, {BrokerId(1), other});
+        follower.partition->become_follower(LeaderEpoch(0));
+        REQUIRE(leader.append());
+        REQUIRE(leader.append());
+        broker::ReadRequest request;
+        request.bytes_max = std::size_t{1} << 20;
+        CHECK(follower.partition->read(request).error == ErrorCode::not_leader_or_follower);
+        request.whom = broker::ReadFrom::any_replica;
+        CHECK(follower.partition->read(request).data.size() == 0);
+        int wakes = 0;
+        const auto waiter = std::make_shared<broker::FetchWaiter>(1, [&] { ++wakes; });
+        CHECK_FALSE(follower.partition->park(waiter, Offset(0), ReadBound::high_watermark));
+        CHECK(follower.partition->park(waiter, Offset(0), ReadBound::high_watermark,
+                                       broker::ReadFrom::any_replica));
+        for (const int seen : {0, 0, 1}) {  // Stored; told to the leader; heard that it is so.
+            REQUIRE(follower.fetch(leader, 0) == ErrorCode::none);
+            CHECK(wakes == seen);
+        }
+        const auto read = follower.partition->read(request);
+        CHECK(read.error == ErrorCode::none);
+        CHECK(read.data.size() == test::batch().size() * 2);
+        request.current_leader_epoch = LeaderEpoch(1);
+        CHECK(follower.partition->read(request).error == ErrorCode::unknown_leader_epoch);
     }
 }

@@ -36,7 +36,7 @@ def key_in(*keys):
     return lambda value: isinstance(value, dict) and value["api_key"] in keys
 
 
-UNTIL_TRANSACTIONS = key_in(24, 25, 26, 27, 28, 65, 66)
+UNTIL_TRANSACTIONS = key_in(24, 25, 26, 28, 65, 66)
 UNTIL_SECURITY = key_in(29, 30, 31, 38, 39, 40, 41, 48, 49, 50, 51)
 UNTIL_FEATURES = key_in(57)
 BETWEEN_BROKERS = key_in(4, 5, 6, 7, 56, 58, 67)
@@ -50,6 +50,8 @@ EXCEPTIONS = [
             "not yet: there are no feature versions that could be changed"),
     Allowed("ApiVersions", "*.api_keys[45].max_version", 0, 1,
             "AlterPartitionReassignments has a version 1 (KIP-860) in later releases of Apache Kafka"),
+    Allowed("ApiVersions", "*.api_keys[27].max_version", 1, 2,
+            "WriteTxnMarkers has a version 2 in later releases of Apache Kafka"),
     Allowed("ApiVersions", "*.api_keys[*]", BETWEEN_BROKERS, ABSENT,
             "brokers of Apache Kafka talk to each other by these; no client does"),
     Allowed("ApiVersions", "*.api_keys[*]", key_in(68, 69), ABSENT,
