@@ -23,6 +23,7 @@ int run_dump_log(const Words& words);
 int run_get_offsets(const Words& words);
 int run_export(const Words& words);
 int run_import(const Words& words);
+int run_leader_election(const Words& words);
 int run_log_dirs(const Words& words);
 int run_metadata(const Words& words);
 int run_preferred_replica_election(const Words& words);

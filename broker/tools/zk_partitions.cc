@@ -1,53 +1,24 @@
 // milena reassign-partitions and preferred-replica-election: kafka-reassign-partitions.sh and
-// kafka-preferred-replica-election.sh --zookeeper, as in Kafka 0.8 to 2.8: a znode with the
-// wish, which the controller takes away when it is fulfilled.
+// kafka-preferred-replica-election.sh. What they do with --zookeeper, as in Kafka 0.8 to 2.8, is
+// here: a znode with the wish, which the controller takes away when it is fulfilled.
 
-#include "broker/cluster/topic_rules.h"
 #include "broker/tools/commands.h"
+#include "broker/tools/leader_election.h"
+#include "broker/tools/reassign_partitions.h"
+#include "broker/tools/reassignment_json.h"
 #include "broker/tools/tool.h"
 #include "broker/tools/zk_kafka.h"
 
 #include <algorithm>
 #include <iostream>
-#include <nlohmann/json.hpp>
-#include <random>
 
 namespace broker {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using base::TopicPartition;
 using znodes::Reassignments;
 
 constexpr auto failure = "kafka.admin.TerseReassignmentFailureException";
-
-std::string text_of(const TopicPartition& partition) {
-    return partition.topic + "-" + std::to_string(partition.partition.value());
-}
-
-std::string text_of(const std::vector<base::BrokerId>& brokers) {
-    std::string text;
-    for (const auto id : brokers) text += (text.empty() ? "" : ",") + std::to_string(id.value());
-    return text;
-}
-
-// As Kafka prints it, to be given back to --execute one day.
-std::string written(const Reassignments& partitions) {
-    Json list = Json::array();
-    for (const auto& [partition, replicas] : partitions) {
-        Json ids = Json::array();
-        Json directories = Json::array();
-        for (const auto id : replicas) {
-            ids.push_back(id.value());
-            directories.push_back("any");
-        }
-        list.push_back({{"topic", partition.topic},
-                        {"partition", partition.partition.value()},
-                        {"replicas", ids},
-                        {"log_dirs", directories}});
-    }
-    return Json({{"version", 1}, {"partitions", list}}).dump();
-}
 
 // The partitions' replicas now. Faults: ToolError for what is not there.
 Reassignments current(ZkKafka& kafka, const Reassignments& partitions) {
@@ -80,46 +51,17 @@ Reassignments read_wish(const Options& options) {
 }
 
 int generate(ZkKafka& kafka, const Options& options) {
-    const auto file = options.required("topics-to-move-json-file");
-    const auto json = nlohmann::json::parse(read_file(file), nullptr, false);
-    std::vector<base::BrokerId> brokers;
-    for (const auto& word : split(options.required("broker-list"), ',')) {
-        const auto id = to_integer(trim(word));
-        if (!id) throw UsageError("--broker-list wants ids of brokers, not " + word);
-        brokers.emplace_back(static_cast<std::int32_t>(*id));
-    }
-    std::ranges::sort(brokers);
-    if (!json.is_object() || !json.contains("topics") || !json["topics"].is_array()) {
-        throw ToolError(file + " does not hold {\"topics\":[{\"topic\":...}],\"version\":1}");
-    }
+    const auto topics =
+        parse_topics_to_move(read_file(options.required("topics-to-move-json-file")));
+    const auto brokers = parse_broker_list(options.required("broker-list"));
     Reassignments now;
-    Reassignments proposed;
-    for (const auto& entry : json["topics"]) {
-        const auto name = entry.is_object() ? entry.value("topic", "") : "";
+    for (const auto& name : topics) {
         const auto topic = kafka.topic(name);
-        if (!topic || topic->partitions.empty()) {
+        if (!topic || topic->partitions.empty())
             throw ToolError("Topic " + name + " not found", failure);
-        }
-        const auto factor = topic->partitions.begin()->second.size();
-        if (factor > brokers.size()) {
-            throw ToolError(
-                "Replication factor: " + std::to_string(factor) +
-                    " larger than available brokers: " + std::to_string(brokers.size()) + ".",
-                "org.apache.kafka.common.errors.InvalidReplicationFactorException");
-        }
-        std::random_device random;
-        const auto spread_out =
-            spread(static_cast<std::int32_t>(topic->partitions.size()),
-                   static_cast<std::int16_t>(factor), brokers, random(), random());
-        std::size_t at = 0;
-        for (const auto& [index, replicas] : topic->partitions) {
-            now[{name, index}] = replicas;
-            proposed[{name, index}] = spread_out[at++];
-        }
+        for (const auto& [index, replicas] : topic->partitions) now[{name, index}] = replicas;
     }
-    std::cout << "Current partition replica assignment\n"
-              << written(now) << "\n\nProposed partition reassignment configuration\n"
-              << written(proposed) << "\n";
+    print_proposal(now, brokers);
     return 0;
 }
 
@@ -144,7 +86,7 @@ int execute(ZkKafka& kafka, const Options& options) {
         }
     }
     std::cout << "Current partition replica assignment\n\n"
-              << written(now)
+              << write_reassignment(now)
               << "\n\nSave this to use as the --reassignment-json-file option during rollback\n";
     if (!kafka.create(std::string(znodes::path::reassign_partitions),
                       znodes::write_reassignments(wish))) {
@@ -227,23 +169,37 @@ int elect(ZkKafka& kafka, const Options& options) {
 
 int run_reassign_partitions(const Words& words) {
     Options options("This tool helps to move topic partitions between replicas.");
+    add_cluster_options(options);
     options.value("zookeeper", "host:port", "The cluster's ZooKeeper, a chroot behind it.");
     options.flag("generate", "Propose an assignment.");
     options.flag("execute", "Begin a reassignment.");
-    options.flag("verify", "Say how far it is.");
+    options.flag("verify", "Say how far it is, and lift the throttles when it is over.");
+    options.flag("cancel", "Call a reassignment off.");
+    options.flag("list", "All reassignments that are under way.");
     options.value("topics-to-move-json-file", "file",
                   "{\"topics\":[{\"topic\":\"t\"}],\"version\":1}");
     options.value("broker-list", "0,1,2", "The brokers that --generate may use.");
     options.value("reassignment-json-file", "file", "What --generate proposed.");
+    options.value("throttle", "bytes", "Bytes a second of a broker that the moves may take.");
+    options.value("replica-alter-log-dirs-throttle", "bytes",
+                  "The same of moves between log directories.");
+    options.value("timeout", "ms", "How long moves between log directories may take to begin.");
+    options.flag("additional", "Beside reassignments that are under way.");
     options.flag("disable-rack-aware", "Accepted: racks are not looked at.");
-    options.flag("preserve-throttles", "Accepted: there are none.");
+    options.flag("disallow-replication-factor-change", "Refuse another number of replicas.");
+    options.flag("preserve-throttles", "Leave throttles as they are.");
     return run_tool(options, words, [&] {
-        const int actions =
-            options.has("generate") + options.has("execute") + options.has("verify");
+        const bool through_tree = options.has("zookeeper");
+        const int actions = options.has("generate") + options.has("execute") +
+                            options.has("verify") +
+                            (through_tree ? 0 : options.has("cancel") + options.has("list"));
         if (actions != 1) {
             throw UsageError(
-                "Command must include exactly one action: --generate, --execute, --verify");
+                "Command must include exactly one action: --generate, --execute, "
+                "--verify" +
+                std::string(through_tree ? "" : ", --cancel, --list"));
         }
+        if (!through_tree) return reassign_through_brokers(options);
         ZkKafka kafka(options.required("zookeeper"));
         std::cout << "Warning: --zookeeper is deprecated, and will be removed in a future version "
                      "of Kafka.\n";
@@ -256,10 +212,12 @@ int run_preferred_replica_election(const Words& words) {
     Options options(
         "This tool helps to cause leadership for each partition to be transferred back to the "
         "'preferred replica'.");
+    add_cluster_options(options);
     options.value("zookeeper", "host:port", "The cluster's ZooKeeper, a chroot behind it.");
     options.value("path-to-json-file", "file",
                   "{\"partitions\":[{\"topic\":\"t\",\"partition\":0}]}; all partitions without.");
     return run_tool(options, words, [&] {
+        if (!options.has("zookeeper")) return elect_preferred_leaders(options);
         ZkKafka kafka(options.required("zookeeper"));
         return elect(kafka, options);
     });

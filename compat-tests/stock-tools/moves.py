@@ -1,30 +1,37 @@
 """kafka-reassign-partitions and kafka-leader-election on a broker that is alone, with two log directories.
 
-moves.py RELEASE, and LOG_DIRS as the broker has it.
+moves.py 3.9.1 | 4.3.1 | ours, and LOG_DIRS as the broker has it. Ours say what Apache Kafka's say.
 """
 
 import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 import time
 
-from harness import kafka
+from harness import brokers, kafka
 from harness.checks import Checks, exit_with
 
 BOOTSTRAP = os.environ["BOOTSTRAP"]
 DIRECTORIES = os.environ["LOG_DIRS"].split(",")
-RELEASE = sys.argv[1]
-TOPIC = f"moving-{RELEASE.replace('.', '-')}"
+WHOSE = sys.argv[1]
+TOPIC = f"moving-{WHOSE.replace('.', '-')}"
+SCRIPTS = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts"
 checks = Checks()
 
 
 def tool(name, *arguments, expect=0):
     """Run a tool. Returns what it printed, errors too; RuntimeError when it ends otherwise than expected."""
     words = ["--bootstrap-server", BOOTSTRAP, *map(str, arguments)]
-    code, out, err = kafka.run_tool(RELEASE, name, *words)
+    if WHOSE == "ours":
+        done = subprocess.run([str(SCRIPTS / f"{name}.sh"), *words], capture_output=True, text=True, timeout=120,
+                              env={**os.environ, "MILENA": brokers.binary()})
+        code, out, err = done.returncode, done.stdout, done.stderr
+    else:
+        code, out, err = kafka.run_tool(WHOSE, name, *words)
     out += err
     if code != expect:
         raise RuntimeError(f"{name} {' '.join(words)}: exit code {code}\n{out[-1500:]}")
@@ -32,7 +39,7 @@ def tool(name, *arguments, expect=0):
 
 
 def holds(text, out, what):
-    checks.that(text in out, f"{RELEASE}: {what}", out)
+    checks.that(text in out, f"{WHOSE}: {what}", out)
 
 
 def where(partition):
@@ -66,7 +73,7 @@ def plans(folder):
     plans = [[(each["topic"], each["partition"], each["replicas"]) for each in json.loads(line)["partitions"]]
              for line in said.splitlines() if line.startswith("{")]
     plan = [(TOPIC, number, [BROKER]) for number in range(2)]
-    checks.equal(plans, [plan, plan], f"{RELEASE}: --generate proposes what there is")
+    checks.equal(plans, [plan, plan], f"{WHOSE}: --generate proposes what there is")
     holds("No partition reassignments found.", tool("kafka-reassign-partitions", "--list"), "--list: nothing moves")
 
 
@@ -90,7 +97,7 @@ def moves(folder):
     holds(f"Reassignment of partition {TOPIC}-0 is completed.", said, "--verify of the brokers")
     holds(f"Clearing broker-level throttles on broker {BROKER}", said, "and lifts throttles")
     holds(f"Clearing topic-level throttles on topic {TOPIC}", said, "those of the topic too")
-    checks.equal(where(0), [target], f"{RELEASE}: the partition lies in the other directory")
+    checks.equal(where(0), [target], f"{WHOSE}: the partition lies in the other directory")
     said = tool("kafka-reassign-partitions", "--cancel", "--reassignment-json-file", file)
     holds("None of the specified partition reassignments are active.", said, "--cancel: nothing moves")
     holds("None of the specified partition moves are active.", said, "nor between directories")
@@ -102,13 +109,13 @@ def refusals(folder):
     holds(f"Unknown broker id {BROKER + 7}", said, "a broker that is not there")
     said = tool("kafka-reassign-partitions", "--execute", "--reassignment-json-file", wish(folder, 9), expect=1)
     checks.that(f"Unable to find partition: {TOPIC}-9" in said,
-                f"{RELEASE}: a partition that is not there", said)
+                f"{WHOSE}: a partition that is not there", said)
 
 
 tool("kafka-topics", "--create", "--topic", TOPIC, "--partitions", "2")
 BROKER = int(re.search(r"Leader: (\d+)", tool("kafka-topics", "--describe", "--topic", TOPIC))[1])
 with tempfile.TemporaryDirectory(prefix="milena-moves-") as scratch:
-    checks.run(f"{RELEASE}: elections", elections)
+    checks.run(f"{WHOSE}: elections", elections)
     for body in (plans, moves, refusals):
-        checks.run(f"{RELEASE}: {body.__name__}", body, pathlib.Path(scratch))
+        checks.run(f"{WHOSE}: {body.__name__}", body, pathlib.Path(scratch))
 exit_with(checks)

@@ -1,6 +1,9 @@
 #!/bin/bash
-# Our own tools under their stock names, and beside them Apache Kafka 3.9.1's, on one broker: the same words.
+# Our own tools under their stock names, and beside them Apache Kafka 3.9.1's, the same words. On one
+# broker, and, to move replicas and leaders, on two.
 set -euo pipefail
 cd "$(dirname "$0")" && . ../harness/prepare.sh
 timed "kafka 3.9.1" env PYTHONPATH="$folder/.." python3 -c "from harness import kafka; kafka.home('3.9.1')"
-with_broker --seconds 900 "$@" -- python3 check.py
+counted with_broker --seconds 900 "$@" -- python3 check.py
+counted env PYTHONPATH="$folder/.." python3 moves.py
+finish
