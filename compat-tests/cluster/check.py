@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import json
 import pathlib
-import shutil
 import sys
 import tempfile
 
@@ -16,59 +15,13 @@ from confluent_kafka.admin import AdminClient
 
 from harness import brokers, kafka
 from harness.checks import Checks, exit_with
-from harness.cluster import Metadata, elect, in_sync, led_by, readable_directory, same_directories, wait_until
+from harness.cluster import elect, in_sync, led_by, readable_directory, same_directories, wait_until
 from harness.load import Load
+from members import EVERYBODY, KafkaMember, Member, controller, create_topic, metadata_service, one_cluster, topics
 
 TOPIC = "shared"
 PARTITIONS = 3
-EVERYBODY = (1, 2, 3)
-
-SETTINGS = {
-    "auto.create.topics.enable": "false", "auto.leader.rebalance.enable": "false",
-    "offsets.topic.replication.factor": "3", "offsets.topic.num.partitions": "3",
-    "zookeeper.session.timeout.ms": "4000", "replica.lag.time.max.ms": "6000",
-    "controlled.shutdown.retry.backoff.ms": "500",
-}
-
 checks = Checks()
-
-
-class Member(brokers.Milena):
-    """A broker of a cluster; `metadata_port` is another's, or its own when it holds the metadata."""
-
-    def __init__(self, number, metadata_port, holds_metadata=False):
-        where = {"milena.metadata.port": str(metadata_port)} if holds_metadata else {
-            "zookeeper.connect": f"127.0.0.1:{metadata_port}"}
-        super().__init__({**SETTINGS, "broker.id": str(number), **where})
-        self.number, self.zookeeper = number, None
-
-
-def topics(bootstrap, *words):
-    """kafka-topics of Apache Kafka. Returns what it said."""
-    code, out, err = kafka.run_tool("3.9.1", "kafka-topics", "--bootstrap-server", bootstrap, *words)
-    checks.that(code == 0, f"kafka-topics {' '.join(words)}", out + err)
-    return out
-
-
-def controller(broker):
-    """Who it says is controller, once all of `EVERYBODY` that are alive are known."""
-    return AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0}).list_topics(timeout=10).controller_id
-
-
-def one_cluster(cluster):
-    for broker in cluster:
-        def look():
-            found = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0}).list_topics(timeout=10)
-            return sorted(found.brokers) == list(EVERYBODY) and found.controller_id in EVERYBODY or sorted(found.brokers)
-        wait_until(look, "all three are one cluster")
-        checks.that(True, f"broker {broker.number} knows all three and the controller")
-
-
-def create(cluster):
-    topics(cluster[2].bootstrap, "--create", "--topic", TOPIC, "--config", "min.insync.replicas=2",
-           "--replica-assignment", "1:2:3,2:3:1,3:1:2")
-    in_sync(cluster[0].bootstrap, TOPIC, *EVERYBODY)
-    led_by(cluster[1].bootstrap, TOPIC, {0: 1, 1: 2, 2: 3})
 
 
 def loses_its_controller(cluster, load, how, end):
@@ -100,12 +53,12 @@ def stop(broker):
 def changes_its_topics(cluster):
     """A topic comes, gets partitions and goes, as everybody sees."""
     bootstrap = cluster[0].bootstrap
-    topics(bootstrap, "--create", "--topic", "passing", "--partitions", "4", "--replication-factor", "3")
-    topics(bootstrap, "--alter", "--topic", "passing", "--partitions", "6")
+    topics(checks, bootstrap, "--create", "--topic", "passing", "--partitions", "4", "--replication-factor", "3")
+    topics(checks, bootstrap, "--alter", "--topic", "passing", "--partitions", "6")
     in_sync(cluster[1].bootstrap, "passing", *EVERYBODY)
-    said = topics(bootstrap, "--describe", "--topic", "passing")
+    said = topics(checks, bootstrap, "--describe", "--topic", "passing")
     checks.that("PartitionCount: 6" in said and "ReplicationFactor: 3" in said, "it has six partitions of three replicas", said)
-    topics(bootstrap, "--delete", "--topic", "passing")
+    topics(checks, bootstrap, "--delete", "--topic", "passing")
     def left():
         return [str(path) for broker in cluster for path in broker.data.glob("passing-*") if not path.name.endswith("-delete")]
     wait_until(lambda: not left() or left(), "its logs are gone")
@@ -150,8 +103,8 @@ def topics_of(broker):
 
 
 def beside_metadata(cluster):
-    one_cluster(cluster)
-    create(cluster)
+    one_cluster(checks, cluster)
+    create_topic(checks, cluster, TOPIC)
     load = Load(checks, cluster, TOPIC, PARTITIONS)
     with load.during("three leaders"):
         changes_its_topics(cluster)
@@ -164,8 +117,8 @@ def beside_metadata(cluster):
 
 
 def around_metadata(cluster):
-    one_cluster(cluster)
-    create(cluster)
+    one_cluster(checks, cluster)
+    create_topic(checks, cluster, TOPIC)
     load = Load(checks, cluster, TOPIC, PARTITIONS)
     first = cluster[0]
     with load.during("the broker that holds the metadata is killed and comes back"):
@@ -176,16 +129,16 @@ def around_metadata(cluster):
         checks.equal(first.stop(), 0, "it ends cleanly")
         first.start()
         in_sync(cluster[1].bootstrap, TOPIC, *EVERYBODY)
-    one_cluster(cluster)
+    one_cluster(checks, cluster)
     load.compare("at the end")
 
 
 def with_kafka(cluster):
     """Ours is the controller of two Apache Kafkas."""
     ours, second, third = cluster
-    one_cluster(cluster)
+    one_cluster(checks, cluster)
     checks.equal([controller(broker) for broker in cluster], [ours.number] * 3, "ours is the controller, as all say")
-    create(cluster)
+    create_topic(checks, cluster, TOPIC)
     load = Load(checks, cluster, TOPIC, PARTITIONS)
     with load.during("ours is controller"):
         changes_its_topics(cluster)
@@ -218,47 +171,21 @@ def end_of(cluster):
             print(f"--- the last lines of broker {broker.number}\n{broker.log_tail()}---")
 
 
-class KafkaMember(brokers.ApacheKafka39):
-    """A broker of Apache Kafka whose ZooKeeper is our metadata service."""
-
-    def __init__(self, number, metadata_port):
-        super().__init__({**SETTINGS, "broker.id": str(number), "zookeeper.session.timeout.ms": "6000"})
-        self.number, self.zookeeper_port = number, metadata_port
-
-    def prepare(self):
-        pass
-
-    def __exit__(self, *arguments):
-        brokers.Broker.__exit__(self, *arguments)
-
-
 def three(stack, port, first_holds_metadata):
     return [stack.enter_context(Member(number, port, first_holds_metadata and number == 1)) for number in EVERYBODY]
 
 
-@contextlib.contextmanager
-def metadata_service():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="milena-test-metadata-"))
-    service = Metadata(folder)
-    service.start()
-    try:
-        with contextlib.ExitStack() as stack:
-            yield stack, service.port
-    finally:
-        service.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def with_metadata_beside():
-    with metadata_service() as (stack, port):
-        cluster = three(stack, port, False)
+    with metadata_service() as (stack, service):
+        cluster = three(stack, service.port, False)
         checks.run("a metadata service and three brokers", beside_metadata, cluster)
         end_of(cluster)
 
 
 def with_kafka_brokers():
-    with metadata_service() as (stack, port):
-        cluster = [stack.enter_context(broker) for broker in (Member(1, port), KafkaMember(2, port), KafkaMember(3, port))]
+    with metadata_service() as (stack, service):
+        cluster = [stack.enter_context(broker) for broker in
+                   (Member(1, service.port), KafkaMember(2, service.port), KafkaMember(3, service.port))]
         checks.run("ours and two Kafkas", with_kafka, cluster)
         end_of(cluster)
 

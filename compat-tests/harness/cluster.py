@@ -106,7 +106,7 @@ class Member(brokers.Milena):
 
     def __init__(self, number, metadata_port, settings):
         super().__init__()
-        self.number, self.zookeeper = number, None
+        self.number, self.zookeeper, self.proxies = number, None, contextlib.ExitStack()
         peers = brokers.free_port()
         self.to_metadata, self.from_clients, self.from_peers = Proxy(metadata_port), Proxy(self.port), Proxy(peers)
         self.settings = {

@@ -20,7 +20,7 @@ class Load:
 
     @contextlib.contextmanager
     def during(self, what, records=200):
-        """Write while the body happens, about a hundred records a second, and so many more after it."""
+        """Write while the body happens, about a hundred records a second, and so many more after it. Gives the writer."""
         writer = workload.Writer(self.bootstrap, self.topic, self.partitions, f"writer-{next(self.count)}", self.numbers,
                                  {"linger.ms": 2, "topic.metadata.refresh.interval.ms": 1000})
         writer.start()
@@ -31,7 +31,7 @@ class Load:
         feeder = threading.Thread(target=feed, daemon=True)
         feeder.start()
         try:
-            yield
+            yield writer
         finally:
             over.set()
             feeder.join()
