@@ -12,6 +12,24 @@ using base::Unexpected;
 using coordinator::NodeView;
 using coordinator::ZkError;
 
+namespace {
+
+// Nobody ends the session of who watches for the broker: it has none.
+class Listener final : public coordinator::Client {
+public:
+    explicit Listener(MetadataStore::Tell tell) : tell_(std::move(tell)) {}
+
+    void notify(const coordinator::Event& event) override {
+        tell_({StoreEvent::Kind::node, event.type, event.path});
+    }
+    void ended() override {}
+
+private:
+    const MetadataStore::Tell tell_;
+};
+
+}  // namespace
+
 Result<std::optional<NodeView>, ZkError> MetadataStore::get(const std::string& path) {
     auto found = get(std::span(&path, 1));
     if (!found) return Unexpected(found.error());
@@ -78,13 +96,8 @@ Result<coordinator::Committed, coordinator::Refused> EmbeddedStore::commit(
 }
 
 Result<void, ZkError> EmbeddedStore::watch(std::vector<std::string> roots, Tell tell) {
-    coordinator::Client client;
-    client.ids = coordinator::ourselves().ids;
-    client.notify = [tell = std::move(tell)](const coordinator::Event& event) {
-        tell({StoreEvent::Kind::node, event.type, event.path});
-    };
-    client.ended = [] {};
-    const auto id = service_->admit(std::move(client));
+    const auto id =
+        service_->admit(coordinator::ourselves().ids, std::make_shared<Listener>(std::move(tell)));
     std::promise<bool> watched;
     service_->take_turn(
         id,

@@ -122,13 +122,14 @@ void MetadataService::subscribe(Follower follower) {
     loop_->subscribe(std::move(follower));
 }
 
-WatcherId MetadataService::admit(Client client) {
+WatcherId MetadataService::admit(std::vector<Id> ids, std::shared_ptr<Client> client) {
     const WatcherId id = loop_->draw_watcher();
-    loop_->put({[loop = loop_.get(), id, client = std::move(client)]() mutable {
-                    loop->admit(id, std::move(client));
-                    return loop->durable();
-                },
-                [](bool) {}});
+    loop_->put(
+        {[loop = loop_.get(), id, ids = std::move(ids), client = std::move(client)]() mutable {
+             loop->admit(id, std::move(ids), std::move(client));
+             return loop->durable();
+         },
+         [](bool) {}});
     return id;
 }
 

@@ -48,8 +48,8 @@
 
 namespace coordinator {
 
-class Turn;     // turn.h
-struct Client;  // turn.h
+class Turn;    // turn.h
+class Client;  // turn.h
 
 // How to come back to a session after a restart; kept by its owner.
 struct SessionKey {
@@ -184,8 +184,9 @@ public:
 
     // ---- For who serves clients of other processes; turn.h says what a turn is.
 
-    // A client that has no session yet. It is told of events until it is dismissed.
-    [[nodiscard]] WatcherId admit(Client client);
+    // A client that has no session yet; `ids` say who it is before it says so: its address. It is
+    // told of events until it is dismissed, and held until then.
+    [[nodiscard]] WatcherId admit(std::vector<Id> ids, std::shared_ptr<Client> client);
 
     // Call `step` in its turn, on the service thread with the tree's lock held, and `answer`
     // when all that it did and saw is durable (false: nothing is known of the outcome). Steps

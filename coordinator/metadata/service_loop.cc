@@ -252,11 +252,9 @@ MetadataService::Loop::Guest* MetadataService::Loop::guest(WatcherId id) {
     return at == guests_.end() ? nullptr : &at->second;
 }
 
-void MetadataService::Loop::admit(WatcherId id, Client client) {
-    Caller caller{SessionId(0), std::move(client.ids)};
-    client.ids = {};
-    guests_.emplace(id,
-                    Guest{std::make_shared<const Client>(std::move(client)), std::move(caller)});
+void MetadataService::Loop::admit(WatcherId id, std::vector<Id> ids,
+                                  std::shared_ptr<Client> client) {
+    guests_.emplace(id, Guest{std::move(client), Caller{SessionId(0), std::move(ids)}});
 }
 
 void MetadataService::Loop::dismiss(WatcherId id) {

@@ -49,7 +49,7 @@ public:
     };
 
     struct Guest {
-        std::shared_ptr<const Client> client;
+        std::shared_ptr<Client> client;
         Caller caller;
         std::int32_t timeout_ms = 0;
         std::size_t waiting = 0;  // Answers that wait for the disk.
@@ -95,7 +95,7 @@ public:
     WatchTable& watches() { return watches_; }
     const std::unordered_map<WatcherId, Guest>& guests() const { return guests_; }
     Guest* guest(WatcherId id);
-    void admit(WatcherId id, Client client);
+    void admit(WatcherId id, std::vector<Id> ids, std::shared_ptr<Client> client);
     void dismiss(WatcherId id);
     void attach(WatcherId id, SessionId session, std::int32_t timeout_ms);
     void renew(const Guest& guest);

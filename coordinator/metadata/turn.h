@@ -1,6 +1,6 @@
 // Turn: what a client of another process sees and does when its turn comes.
 //
-//     service.admit(client) ... service.take_turn(id, step, answer) ... service.dismiss(id)
+//     service.admit(ids, client) ... service.take_turn(id, step, answer) ... service.dismiss(id)
 //                                    step(turn):  look, commit, watch, open a session
 //
 // Everything that clients do goes through the service's one queue, reads too. That gives, by
@@ -28,17 +28,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace coordinator {
 
-struct Client {
-    std::vector<Id> ids = {};                  // Who it is before it says so: its address.
-    std::function<void(const Event&)> notify;  // One of its watches fired, and is durable.
-    std::function<void()> ended;               // Its session ended, or went to another client.
+class Client {
+public:
+    virtual ~Client() = default;
+    virtual void notify(const Event& event) = 0;  // One of its watches fired, and is durable.
+    virtual void ended() = 0;                     // Its session ended, or went to another client.
 };
 
 class Turn {

@@ -10,10 +10,12 @@
 #include "protocol/base/result.h"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <memory_resource>
 #include <span>
 #include <string>
 #include <sys/uio.h>
@@ -59,10 +61,14 @@ public:
     // streams that say nothing. Calls `then` with what readable() gives.
     template <class Then>
     void when_readable(Then then) {
-        socket_.async_wait(asio::socket_base::wait_read,
-                           [then = std::move(then)](const boost::system::error_code& error) {
-                               then(!error);
-                           });
+        // Asio would keep it in the memory of the last operation that ended, an accept, which is
+        // twice as large.
+        socket_.async_wait(
+            asio::socket_base::wait_read,
+            asio::bind_allocator(std::pmr::polymorphic_allocator<>(),
+                                 [then = std::move(then)](const boost::system::error_code& error) {
+                                     then(!error);
+                                 }));
     }
 
     // End both directions; what waits is woken.

@@ -7,7 +7,6 @@
 #include <boost/asio/post.hpp>
 
 #include <array>
-#include <chrono>
 #include <utility>
 
 namespace coordinator {
@@ -17,7 +16,6 @@ using net::NetFault;
 
 namespace {
 
-constexpr std::chrono::seconds first_frame_within{10};
 constexpr int reads_per_turn = 8;  // Then others on this thread have theirs.
 
 }  // namespace
@@ -28,7 +26,10 @@ void Outbox::wake(std::unique_lock<std::mutex>& lock) {
     const bool sleeps = !is_closed_ && !std::exchange(woken_, true);
     // Who is woken wants this lock first of all.
     lock.unlock();
-    if (sleeps) wake_();
+    if (!sleeps) return;
+    asio::post(*context_, [weak = connection_] {
+        if (const auto connection = weak.lock()) connection->flush();
+    });
 }
 
 void Outbox::put(std::span<const std::byte> bytes) {
@@ -127,16 +128,11 @@ Connection::Connection(net::Stream stream, const Home& home)
       established_ms_(home.wall_ms()) {}
 
 void Connection::start() {
-    // The service thread may still be about to wake a connection that the server has closed.
-    outbox_ = std::make_shared<Outbox>([context = home_.context, weak = weak_from_this()] {
-        asio::post(*context, [weak] {
-            if (const auto connection = weak.lock()) connection->flush();
-        });
-    });
+    outbox_ = std::make_shared<Outbox>(home_.context, weak_from_this());
     dialog_ = std::make_shared<Dialog>(*home_.service, home_.statistics, stream_.remote_host(),
                                        home_.monotonic_ms, outbox_);
     dialog_->start();
-    await_first_frame();
+    silent_ = home_.doorway->enter(*this);
     read_on();
 }
 
@@ -160,18 +156,8 @@ bool Connection::is_full() const {
            (out_ ? out_->bytes_held() : 0) + outbox_->bytes_held() > unsent_bytes_max;
 }
 
-void Connection::await_first_frame() {
-    deadline_ = std::make_unique<asio::steady_timer>(stream_.executor(), first_frame_within);
-    deadline_->async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
-        const auto self = weak.lock();
-        if (cancelled || !self || !self->deadline_) return;
-        self->home_.statistics->count(&Statistics::Figures::connections_silent);
-        self->close("it does not say what it wants");
-    });
-}
-
 void Connection::has_asked() {
-    deadline_.reset();
+    if (silent_) home_.doorway->leave(*std::exchange(silent_, std::nullopt));
 }
 
 // As far as what is there goes; then flush(), the socket or the next turn of this thread goes on.
@@ -220,7 +206,7 @@ bool Connection::take_frames() {
         dialog_->receive(frame->bytes);
     }
     if (reads_ && reader_.fault()) {
-        if (deadline_) {
+        if (silent_) {
             answer_word(*reader_.fault());
         } else {
             close("a frame of " + std::to_string(*reader_.fault()) + " bytes");
@@ -300,7 +286,7 @@ void Connection::close(const std::string& why) {
         if (!stream_.read(rest)) break;
     }
     stream_.close();
-    deadline_.reset();
+    has_asked();
     home_.ended(*this);
 }
 

@@ -17,6 +17,7 @@
 #pragma once
 
 #include "coordinator/metadata/server/dialog.h"
+#include "coordinator/metadata/server/doorway.h"
 #include "coordinator/metadata/server/observation.h"
 #include "coordinator/metadata/server/statistics.h"
 #include "protocol/net/frame_reader.h"
@@ -25,17 +26,19 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace coordinator {
+
+class Connection;
 
 // What the service thread wants sent. Outlives the connection when answers are on their way.
 class Outbox final : public Dialog::Outlet {
@@ -47,8 +50,8 @@ public:
         std::string why;
     };
 
-    // `wake` may be called when the connection is gone.
-    explicit Outbox(std::function<void()> wake) : wake_(std::move(wake)) {}
+    Outbox(std::shared_ptr<boost::asio::io_context> context, std::weak_ptr<Connection> connection)
+        : context_(std::move(context)), connection_(std::move(connection)) {}
 
     void tell(std::vector<std::byte> event) override;
     void answer(std::vector<std::byte> frames, const Answered& what) override;
@@ -73,7 +76,9 @@ private:
     void put(std::span<const std::byte> bytes);
     void wake(std::unique_lock<std::mutex>& lock);
 
-    const std::function<void()> wake_;
+    // The service thread may still be about to wake a connection that the server has closed.
+    const std::shared_ptr<boost::asio::io_context> context_;
+    const std::weak_ptr<Connection> connection_;
     mutable std::mutex mutex_;
     bool is_closed_ = false;
     bool woken_ = false;
@@ -96,6 +101,7 @@ public:
         std::function<std::int64_t()> wall_ms;
         std::function<std::int64_t()> monotonic_ms;
         std::uint32_t frame_bytes_max = 0;
+        Doorway* doorway = nullptr;
         // The answer to a four-letter word, by `say`, maybe later; "" when it is none. `rest`
         // is what came right behind it.
         std::function<void(const std::string& word, std::span<const std::byte> rest,
@@ -107,6 +113,7 @@ public:
     Connection(net::Stream stream, const Home& home);
 
     void start();
+    void flush();  // Send what is in the outbox.
     void close(const std::string& why);
 
     // For the four-letter words.
@@ -119,12 +126,10 @@ private:
     bool take_frames();
     void read_on();
     boost::asio::awaitable<void> write_frames();
-    void await_first_frame();
     void has_asked();
     bool is_full() const;
     std::string peer() const;
     void answer_word(std::int32_t first_bytes);
-    void flush();
 
     net::Stream stream_;
     const Home& home_;
@@ -139,7 +144,7 @@ private:
     bool is_writing_ = false;
     bool is_closed_ = false;
     const std::int64_t established_ms_;
-    std::unique_ptr<boost::asio::steady_timer> deadline_;  // Until the first frame is there.
+    std::optional<Doorway::Place> silent_;  // Until it says what it wants.
 };
 
 }  // namespace coordinator

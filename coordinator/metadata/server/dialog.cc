@@ -38,23 +38,7 @@ Dialog::Dialog(MetadataService& service, std::shared_ptr<Statistics> statistics,
       outlet_(std::move(outlet)) {}
 
 void Dialog::start() {
-    Client client;
-    client.ids = {{"ip", host_}};
-    client.notify = [self = weak_from_this()](const Event& event) {
-        const auto dialog = self.lock();
-        if (!dialog) return;
-        std::vector<std::byte> frame;
-        write_event(frame, event.type, event.path);
-        dialog->count_events(frame);
-        dialog->outlet_->tell(std::move(frame));
-    };
-    client.ended = [self = weak_from_this()] {
-        const auto dialog = self.lock();
-        if (!dialog) return;
-        dialog->over_ = true;
-        dialog->outlet_->end("its session expired, or moved to another connection");
-    };
-    id_ = service_.admit(std::move(client));
+    id_ = service_.admit({{"ip", host_}}, shared_from_this());
 }
 
 void Dialog::leave() {
@@ -109,6 +93,18 @@ void Dialog::take_up_next() {
             self->say(**taken, durable);
             self->look_for_room();
         });
+}
+
+void Dialog::notify(const Event& event) {
+    std::vector<std::byte> frame;
+    write_event(frame, event.type, event.path);
+    count_events(frame);
+    outlet_->tell(std::move(frame));
+}
+
+void Dialog::ended() {
+    over_ = true;
+    outlet_->end("its session expired, or moved to another connection");
 }
 
 void Dialog::decide(Turn& turn, Asked& asked) {

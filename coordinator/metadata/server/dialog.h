@@ -25,6 +25,7 @@
 #include "coordinator/metadata/server/answers.h"
 #include "coordinator/metadata/server/statistics.h"
 #include "coordinator/metadata/service.h"
+#include "coordinator/metadata/turn.h"
 
 #include <atomic>
 #include <cstddef>
@@ -38,10 +39,10 @@
 
 namespace coordinator {
 
-class Dialog : public std::enable_shared_from_this<Dialog> {
+class Dialog final : public Client, public std::enable_shared_from_this<Dialog> {
 public:
     // Where it goes. Not four functions: each would take memory of its own, in thousands of
-    // dialogs.
+    // dialogs. So with Client.
     class Outlet {
     public:
         virtual ~Outlet() = default;
@@ -88,6 +89,8 @@ private:
     void take_turn(std::size_t bytes, Step step);
 
     // On the service thread.
+    void notify(const Event& event) override;
+    void ended() override;
     void decide(Turn& turn, Asked& asked);
     void say(Asked& asked, bool durable);
     void count_events(std::span<const std::byte> frames);

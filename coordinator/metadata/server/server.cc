@@ -54,7 +54,11 @@ MetadataServer::MetadataServer(MetadataService& service, Settings settings)
     : service_(service),
       settings_(std::move(settings)),
       statistics_(std::make_shared<Statistics>()),
-      work_(context_->get_executor()) {
+      work_(context_->get_executor()),
+      doorway_(*context_, [this](Connection& silent) {
+          statistics_->count(&Statistics::Figures::connections_silent);
+          silent.close("it does not say what it wants");
+      }) {
     home_.context = context_;
     home_.service = &service_;
     home_.statistics = statistics_;
@@ -62,6 +66,7 @@ MetadataServer::MetadataServer(MetadataService& service, Settings settings)
     home_.monotonic_ms = settings_.monotonic_ms;
     started_ms_ = settings_.monotonic_ms();
     home_.frame_bytes_max = settings_.frame_bytes_max;
+    home_.doorway = &doorway_;
     home_.word = [this](const std::string& word, std::span<const std::byte> rest,
                         std::function<void(std::string)> say) {
         answer(word, rest, std::move(say));

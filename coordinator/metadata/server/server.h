@@ -86,6 +86,7 @@ private:
         std::make_shared<boost::asio::io_context>(1);
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
     std::vector<boost::asio::ip::tcp::acceptor> acceptors_;
+    Doorway doorway_;
     Connection::Home home_;
     std::unordered_set<std::shared_ptr<Connection>> held_;
     std::map<std::string, std::int32_t, std::less<>> per_host_;
