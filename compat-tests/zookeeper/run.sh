@@ -7,6 +7,7 @@ timed "kafka 3.9.1" env PYTHONPATH="$folder/.." python3 -c "from harness import 
 counted env PYTHONPATH="$folder/.." "$cache/kazoo/bin/python" check.py "$@"
 if [[ " $* " != *" --against "* ]]; then
     counted env PYTHONPATH="$folder/.." "$cache/kazoo/bin/python" alone.py
+    counted env PYTHONPATH="$folder/.." "$cache/kazoo/bin/python" inside.py
     counted env PYTHONPATH="$folder/.." python3 model.py --seeds 1-12
     counted env PYTHONPATH="$folder/.." python3 hostile.py
     counted env PYTHONPATH="$folder/.." python3 monitor.py
