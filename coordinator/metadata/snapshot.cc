@@ -25,6 +25,7 @@ namespace {
 
 constexpr bool compact = true;  // Lengths as varints.
 constexpr std::size_t write_bytes = 256 * 1024;
+constexpr std::size_t sync_bytes = 1024 * 1024;
 
 void write(wire::Writer& out, const NodeImage& node) {
     out.string(node.path, compact);
@@ -79,7 +80,9 @@ base::Result<void, Fault> SnapshotWriter::flush() {
     if (!written) return written;
     bytes_ += pending_.size();
     pending_.clear();
-    return {};
+    if (bytes_ - synced_ < sync_bytes) return {};
+    synced_ = bytes_;
+    return file_->sync();
 }
 
 base::Result<SnapshotWriter, Fault> SnapshotWriter::create(

@@ -6,6 +6,9 @@
 //
 // Format: snapshot_format.h.
 //
+// The disk is waited for every MiB, not at the end for all of it: what the journal's fdatasync
+// finds the disk busy with is that much at most.
+//
 // Threads: none of its own, one at a time. The writer touches no tree: slices come in.
 #pragma once
 
@@ -53,6 +56,7 @@ private:
     Zxid zxid_;
     std::shared_ptr<storage::File> file_;
     std::uint64_t bytes_ = 0;
+    std::uint64_t synced_ = 0;  // Of them.
     std::vector<std::byte> pending_;
     std::int64_t sessions_ = 0;
     std::int64_t nodes_ = 0;

@@ -656,6 +656,31 @@ TEST_SUITE("coordinator/metadata/durable_tree") {
         CHECK(*in.reopened() == replayed(in.history));
     }
 
+    TEST_CASE("a snapshot waits for the disk as it goes, so that nobody waits for all of it") {
+        World in;
+        REQUIRE(in.open());
+        for (int i = 0; i < 16; ++i) {
+            const Op create = Create{"/n" + std::to_string(i), std::string(400'000, 'x')};
+            const auto made = in.tree->tree().decide({create}, ourselves(), 0);
+            REQUIRE(made);
+            in.apply(made->transaction);
+        }
+        REQUIRE(in.commit());
+        int writes = 0;
+        int unsynced = 0;
+        int unsynced_max = 0;
+        in.disk.refuse_by([&](const std::string& call) -> std::optional<FaultKind> {
+            if (call == "sync") unsynced = 0;
+            if (call == "write") unsynced_max = std::max(++unsynced, unsynced_max), ++writes;
+            return std::nullopt;
+        });
+        in.write_snapshot();
+        in.disk.refuse_by(nullptr);
+        CHECK(writes >= 16);
+        CHECK(unsynced_max <= 5);
+        CHECK(*in.reopened() == replayed(in.history));
+    }
+
     TEST_CASE("a transaction comes back as it was written") {
         Transaction transaction{Zxid(9), -5, SessionId(-7), {}};
         transaction.changes = {
