@@ -30,20 +30,20 @@ namespace {
 // A broker behind a socket.
 class Remote {
 public:
-    Remote(Connection& connection, Deadline deadline)
-        : connection_(connection), deadline_(deadline) {}
+    Remote(Connection& connection, const InterbrokerVersions& newest, Deadline deadline)
+        : connection_(connection), newest_(newest), deadline_(deadline) {}
 
     template <class Api>
     std::int16_t version() const {
         const auto known = connection_.versions().find(Api::key);
         const bool is_known = known != connection_.versions().end();
-        return is_known ? std::min(Api::version_max, known->second.most) : Api::version_max;
+        return is_known ? std::min(newest<Api>(), known->second.most) : newest<Api>();
     }
 
     // False when no answer comes; `take` has what it says.
     template <class Api, class Response, class Request, class Take>
     bool ask(const Request& request, Take take) {
-        const auto answer = connection_.call<Api, Response>(request, deadline_);
+        const auto answer = connection_.call<Api, Response>(request, deadline_, newest<Api>());
         if (!answer) {
             fault_ = answer.error().detail;
             return false;
@@ -55,7 +55,20 @@ public:
     const std::string& fault() const { return fault_; }
 
 private:
+    template <class Api>
+    std::int16_t newest() const {
+        if constexpr (std::is_same_v<Api, protocol::LeaderAndIsrApi>) {
+            return newest_.leader_and_isr;
+        } else if constexpr (std::is_same_v<Api, protocol::UpdateMetadataApi>) {
+            return newest_.update_metadata;
+        } else {
+            static_assert(std::is_same_v<Api, protocol::StopReplicaApi>);
+            return newest_.stop_replica;
+        }
+    }
+
     Connection& connection_;
+    const InterbrokerVersions& newest_;
     const Deadline deadline_;
     std::string fault_;
 };
@@ -202,7 +215,7 @@ private:
     Reply exchange(const Term& term, const BrokerRequest& what) {
         const auto deadline = after(settings_.patience);
         if (!connect(term, what, deadline)) return {term.epoch, what.id};
-        Remote remote(*connection_, deadline);
+        Remote remote(*connection_, settings_.versions, deadline);
         auto reply = tell(remote, term, what, settings_.listener);
         if (!reply.is_answered) {
             complain(remote.fault());

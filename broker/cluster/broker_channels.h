@@ -10,6 +10,7 @@
 // in send() for this broker.
 #pragma once
 
+#include "broker/config/interbroker_versions.h"
 #include "coordinator/controller/effects.h"
 
 #include <chrono>
@@ -55,6 +56,7 @@ public:
     struct Settings {
         std::string listener;                // inter.broker.listener.name
         std::chrono::milliseconds patience;  // controller.socket.timeout.ms
+        InterbrokerVersions versions;        // The newest that others are told in.
         Here here;
         // Takes what became of a request. It must neither wait nor call back.
         std::function<void(Reply)> replied;

@@ -61,6 +61,7 @@ BrokerChannels::Settings ControllerOffice::channel_settings() {
     BrokerChannels::Settings settings;
     settings.listener = config->inter_broker_listener();
     settings.patience = std::chrono::milliseconds(config->controller_socket_timeout_ms);
+    settings.versions = interbroker_versions(config->inter_broker_protocol_version);
     settings.here.id = core_.self;
     settings.here.roles = [this](const auto& request) { return replicas_.apply(request); };
     settings.here.metadata = [this](const auto& request) { return replicas_.apply(request); };

@@ -1,6 +1,8 @@
 #include "broker/cluster/isr_keeper.h"
 
 #include "broker/cluster/interbroker.h"
+#include "broker/cluster/isr_writer.h"
+#include "broker/config/interbroker_versions.h"
 #include "protocol/base/log.h"
 #include "storage/names.h"
 
@@ -18,7 +20,6 @@ using protocol::ErrorCode;
 namespace {
 
 constexpr std::chrono::milliseconds retry_after{50};
-constexpr std::int16_t version_max = 3;
 
 Deadline deadline(const ClusterImage& image) {
     return after(std::chrono::milliseconds(image.config->controller_socket_timeout_ms));
@@ -67,7 +68,9 @@ void IsrKeeper::run() {
         Wishes wishes;
         {
             std::unique_lock lock(mutex_);
-            changed_.wait_until(lock, look_at, [&] { return stopping_ || !wanted_.empty(); });
+            const auto until =
+                unnoted_.empty() ? look_at : std::min(look_at, Clock::now() + retry_after);
+            changed_.wait_until(lock, until, [&] { return stopping_ || !wanted_.empty(); });
             if (stopping_) return;
             wishes.swap(wanted_);
         }
@@ -77,7 +80,12 @@ void IsrKeeper::run() {
             look_at = Clock::now() + std::chrono::milliseconds(std::max<std::int64_t>(
                                          image->config->replica_lag_time_max_ms / 2, 1));
         }
-        if (!wishes.empty() && !send(*image, wishes)) disconnect();
+        const auto versions = interbroker_versions(image->config->inter_broker_protocol_version);
+        if (!versions.alter_partition) {
+            write(*image, wishes);
+        } else if (!wishes.empty() && !send(*image, *versions.alter_partition, wishes)) {
+            disconnect();
+        }
         if (wishes.empty()) continue;
         std::unique_lock lock(mutex_);
         wanted_.merge(wishes);  // A newer wish for the same partition stays.
@@ -125,7 +133,7 @@ void IsrKeeper::disconnect() {
 }
 
 // False when nobody has answered who may. What is left of the wishes is to be asked again.
-bool IsrKeeper::send(const ClusterImage& image, Wishes& wishes) {
+bool IsrKeeper::send(const ClusterImage& image, std::int16_t version_max, Wishes& wishes) {
     if (!connect(image)) return false;
     AlterPartitionRequest request;
     request.broker_id = image.self;
@@ -151,6 +159,25 @@ bool IsrKeeper::send(const ClusterImage& image, Wishes& wishes) {
     if (!answer || (*answer)->error_code != ErrorCode::none) return false;
     std::erase_if(wishes, [&](const auto& wish) { return take(wish.second, **answer); });
     return true;
+}
+
+// What is left of the wishes is to be written again, when the tree can be reached.
+void IsrKeeper::write(const ClusterImage& image, Wishes& wishes) {
+    auto& store = ports_.store();
+    std::erase_if(wishes, [&](const auto& each) {
+        const auto& [at, wish] = each;
+        const auto now = write_isr(store, image.self, at, wish.request);
+        if (!now) return false;
+        if (*now) {
+            base::log_info("replica",
+                           storage::directory_name(at) + ": the ISR is " + text_of((*now)->isr));
+            wish.partition->isr_answered(wish.request.leader_epoch, *now);
+            unnoted_.insert(at);
+        }
+        return true;
+    });
+    if (unnoted_.empty()) return;
+    if (note_isr_changes(store, {unnoted_.begin(), unnoted_.end()})) unnoted_.clear();
 }
 
 // Whether that is the end of it.

@@ -6,6 +6,9 @@
 //                                                              |
 //     Partition::isr_answered <--- what its state is now  <----'
 //
+// With an inter.broker.protocol.version below 2.7 nobody is asked: the leader writes the ISR into
+// the tree, and leaves the controller a note (isr_writer.h).
+//
 // One request at a time; what gathers meanwhile goes with the next. When the controller cannot be
 // reached, or is not the controller any more, the same is asked of the next one.
 //
@@ -21,6 +24,7 @@
 
 #include "broker/client/connection.h"
 #include "broker/cluster/image.h"
+#include "broker/cluster/metadata_store.h"
 #include "broker/replica/partition.h"
 #include "protocol/schema/api/alter_partition.h"
 
@@ -30,6 +34,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 
 namespace broker {
@@ -40,6 +45,7 @@ public:
         std::function<ImagePointer()> image;
         std::function<std::int64_t()> broker_epoch;
         std::function<std::int64_t()> steady_ms;
+        std::function<MetadataStore&()> store;
     };
 
     explicit IsrKeeper(Ports ports) : ports_(std::move(ports)) {}
@@ -61,7 +67,8 @@ private:
 
     void run();
     void look_for_laggards(const ClusterImage& image);
-    bool send(const ClusterImage& image, Wishes& wishes);
+    bool send(const ClusterImage& image, std::int16_t version_max, Wishes& wishes);
+    void write(const ClusterImage& image, Wishes& wishes);
     bool connect(const ClusterImage& image);
     void disconnect();
     static bool take(const Wish& wish, const Response& response);
@@ -76,7 +83,8 @@ private:
     // The thread's.
     std::optional<Connection> connection_;
     Address controller_;
-    bool told_ = false;  // That it cannot be reached.
+    bool told_ = false;                       // That it cannot be reached.
+    std::set<base::TopicPartition> unnoted_;  // Written, and the controller is to hear of it.
     std::thread thread_;
 };
 

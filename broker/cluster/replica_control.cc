@@ -85,8 +85,9 @@ void each_partition(const Request& request, Look look) {
 ReplicaControl::ReplicaControl(ClusterCore& core, Ports ports)
     : core_(core),
       ports_(std::move(ports)),
-      isr_keeper_(
-          {[&core] { return core.image(); }, ports_.broker_epoch, core.settings.monotonic_ms}),
+      isr_keeper_({[&core] { return core.image(); }, ports_.broker_epoch,
+                   core.settings.monotonic_ms,
+                   [&core]() -> MetadataStore& { return *core.store; }}),
       fetchers_(
           {[&core] { return core.image(); }, core.settings.wall_ms, core.settings.monotonic_ms}) {}
 

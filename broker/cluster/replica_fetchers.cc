@@ -19,6 +19,7 @@ std::unique_ptr<ReplicaFetcher> ReplicaFetchers::make(const Key& key, const Addr
     settings.bytes_max = config.replica_fetch_response_max_bytes;
     settings.partition_bytes_max = config.replica_fetch_max_bytes;
     settings.backoff = std::chrono::milliseconds(config.replica_fetch_backoff_ms);
+    settings.versions = interbroker_versions(config.inter_broker_protocol_version);
     settings.timeout = std::chrono::milliseconds(config.replica_socket_timeout_ms);
     settings.wall_ms = ports_.wall_ms;
     settings.is_held_back = [this](const TopicPartition& at) { return is_held_back(at); };

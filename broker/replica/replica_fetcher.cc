@@ -24,8 +24,7 @@ using protocol::FetchResponse;
 
 namespace {
 
-constexpr std::int16_t version_by_id = 17;
-constexpr std::int16_t version_by_name = 12;
+constexpr std::int16_t version_by_name = 12;  // The last one.
 constexpr std::int16_t diverging_epoch_since = 12;
 constexpr std::int64_t latest = -1;
 constexpr std::int64_t earliest = -2;
@@ -173,7 +172,8 @@ bool ReplicaFetcher::fetch(const Round& round) {
     }
     session_.begin(asks, request);
     auto answer = connection_->call<protocol::FetchApi, FetchResponse>(
-        request, after(settings_.timeout), by_id ? version_by_id : version_by_name);
+        request, after(settings_.timeout),
+        by_id ? settings_.versions.fetch : std::min(settings_.versions.fetch, version_by_name));
     if (!answer) {
         lose(answer.error());
         return false;
@@ -196,6 +196,7 @@ bool ReplicaFetcher::fetch(const Round& round) {
 // ---- Leaders that do not tell where the logs differ ----------------------------------------
 
 bool ReplicaFetcher::tells_divergence() const {
+    if (settings_.versions.fetch < diverging_epoch_since) return false;
     const auto fetch = connection_->versions().find(protocol::FetchApi::key);
     return fetch != connection_->versions().end() && fetch->second.most >= diverging_epoch_since;
 }
@@ -236,6 +237,7 @@ ErrorCode ReplicaFetcher::align(const Wanted& wanted) {
     auto& partition = *wanted.assigned.partition;
     const auto epoch = wanted.assigned.epoch;
     const bool knows_epochs =
+        settings_.versions.offset_for_leader_epoch &&
         connection_->versions().contains(protocol::OffsetForLeaderEpochApi::key);
     for (std::optional<LeaderEpoch> asked;;) {
         const auto at = partition.follower_position(epoch);
@@ -273,7 +275,7 @@ Result<storage::EpochEnd, ErrorCode> ReplicaFetcher::ask_epoch_end(const Wanted&
     asked.leader_epoch = epoch;
     const auto answer =
         connection_->call<protocol::OffsetForLeaderEpochApi, OffsetForLeaderEpochResponse>(
-            request, after(settings_.timeout));
+            request, after(settings_.timeout), *settings_.versions.offset_for_leader_epoch);
     if (!answer) {
         lose(answer.error());
         return Unexpected(ErrorCode::network_exception);
@@ -374,14 +376,17 @@ Result<Offset, ErrorCode> ReplicaFetcher::ask_offset(const Wanted& wanted, std::
     asked.current_leader_epoch = wanted.assigned.epoch;
     asked.timestamp = timestamp;
     const auto answer = connection_->call<protocol::ListOffsetsApi, ListOffsetsResponse>(
-        request, after(settings_.timeout), 9);
+        request, after(settings_.timeout), settings_.versions.list_offsets);
     if (!answer) return Unexpected(ErrorCode::network_exception);
     if ((*answer)->topics.size() != 1 || (*answer)->topics.front().partitions.size() != 1)
         return Unexpected(ErrorCode::unknown_server_error);
     const auto& found = (*answer)->topics.front().partitions.front();
     if (found.error_code != ErrorCode::none) return Unexpected(found.error_code);
-    if (found.offset < Offset(0)) return Unexpected(ErrorCode::unknown_server_error);
-    return found.offset;
+    // Version 0 has a list of them.
+    const auto offset =
+        found.old_style_offsets.empty() ? found.offset : found.old_style_offsets.front();
+    if (offset < Offset(0)) return Unexpected(ErrorCode::unknown_server_error);
+    return offset;
 }
 
 }  // namespace broker

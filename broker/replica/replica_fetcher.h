@@ -8,10 +8,10 @@
 // One connection to one leader. A partition whose answer is an error rests for the back-off, and
 // the others go on. The leader is told by the offset of the next Fetch what was stored.
 //
-// A leader that speaks Fetch version 12 or above (Apache Kafka 2.7 and up) tells in its answer from
-// where on the logs differ. An older one is asked first, once a term, where the last epoch of this
-// log ended there, until both have the same one; one that knows no epochs is not believed beyond
-// the high watermark.
+// A leader that is asked with Fetch version 12 or above (Apache Kafka 2.7 and up) tells in its
+// answer from where on the logs differ. An older one is asked first, once a term, where the last
+// epoch of this log ended there, until both have the same one; one that knows no epochs is not
+// believed beyond the high watermark.
 //
 // Threads: one of its own; add(), remove() and stop() are for one thread at a time.
 // Limits: one Fetch at a time, whose answer replica.fetch.response.max.bytes bounds.
@@ -20,6 +20,7 @@
 #pragma once
 
 #include "broker/client/connection.h"
+#include "broker/config/interbroker_versions.h"
 #include "broker/replica/leader_session.h"
 #include "broker/replica/partition.h"
 #include "protocol/schema/api/fetch.h"
@@ -48,9 +49,10 @@ public:
         std::int32_t partition_bytes_max = 1 << 20;  // replica.fetch.max.bytes
         std::chrono::milliseconds backoff{1000};     // replica.fetch.backoff.ms
         std::chrono::milliseconds timeout{30'000};   // replica.socket.timeout.ms
+        InterbrokerVersions versions = interbroker_versions({});  // The newest to ask in.
         std::function<std::int64_t()> wall_ms;
-        // Whether a partition is not to be asked for now, since replication takes too much; and what
-        // was fetched of it.
+        // Whether a partition is not to be asked for now, since replication takes too much; and
+        // what was fetched of it.
         std::function<bool(const base::TopicPartition&)> is_held_back;
         std::function<void(const base::TopicPartition&, std::size_t bytes)> took;
     };

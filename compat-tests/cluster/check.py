@@ -8,6 +8,8 @@ import argparse
 import contextlib
 import json
 import pathlib
+import re
+import subprocess
 import sys
 import tempfile
 
@@ -159,6 +161,37 @@ def with_kafka(cluster):
     load.compare("at the end")
 
 
+def in_an_older_protocol(cluster, metadata_port):
+    """Brokers that speak as those of Kafka 2.6: leaders write their ISRs into the tree, and note it for the controller."""
+    ours, second, kafka_broker = cluster
+    one_cluster(checks, cluster)
+    create_topic(checks, cluster, TOPIC)
+    load = Load(checks, cluster, TOPIC, PARTITIONS)
+    with load.during("a Kafka is killed and comes back"):
+        kafka_broker.kill()
+        in_sync(ours.bootstrap, TOPIC, 1, 2)
+        kafka_broker.start()
+        in_sync(ours.bootstrap, TOPIC, *EVERYBODY)
+    gets_its_leaders_back(cluster)
+    notes = isr_notes(metadata_port)
+    with load.during("one of ours is paused and goes on"):
+        second.pause()
+        in_sync(ours.bootstrap, TOPIC, 1, 3)
+        second.resume()
+        in_sync(ours.bootstrap, TOPIC, *EVERYBODY)
+    checks.that(isr_notes(metadata_port) > notes, "leaders noted that they changed an ISR", notes)
+    loses_its_controller(cluster, load, "is killed", brokers.Broker.kill)
+    gets_its_leaders_back(cluster)
+    load.compare("at the end")
+
+
+def isr_notes(metadata_port):
+    """How many notes of changed ISRs came and went."""
+    done = subprocess.run([brokers.binary(), "zk-cli", "-server", f"127.0.0.1:{metadata_port}", "stat", "/isr_change_notification"],
+                          capture_output=True, text=True, timeout=60)
+    return int(re.search(r"cversion = (\d+)", done.stdout)[1])
+
+
 def end_of(cluster):
     """They stop, and have the same."""
     for broker in reversed(cluster):
@@ -190,6 +223,15 @@ def with_kafka_brokers():
         end_of(cluster)
 
 
+def with_an_older_protocol():
+    older = {"inter.broker.protocol.version": "2.6-IV0"}
+    with metadata_service() as (stack, service):
+        members = Member(1, service.port, **older), Member(2, service.port, **older), KafkaMember(3, service.port, **older)
+        cluster = [stack.enter_context(broker) for broker in members]
+        checks.run("two of ours and a Kafka, as in Kafka 2.6", in_an_older_protocol, cluster, service.port)
+        end_of(cluster)
+
+
 def with_metadata_inside():
     with contextlib.ExitStack() as stack:
         cluster = three(stack, brokers.free_port(), True)
@@ -201,7 +243,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
     only = parser.parse_args().only
-    for case in (with_metadata_beside, with_metadata_inside, with_kafka_brokers):
+    for case in (with_metadata_beside, with_metadata_inside, with_kafka_brokers, with_an_older_protocol):
         if only in case.__name__:
             case()
     exit_with(checks)

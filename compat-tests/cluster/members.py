@@ -25,18 +25,18 @@ SETTINGS = {
 class Member(brokers.Milena):
     """A broker of a cluster; `metadata_port` is another's, or its own when it holds the metadata."""
 
-    def __init__(self, number, metadata_port, holds_metadata=False):
+    def __init__(self, number, metadata_port, holds_metadata=False, **settings):
         where = {"milena.metadata.port": str(metadata_port)} if holds_metadata else {
             "zookeeper.connect": f"127.0.0.1:{metadata_port}"}
-        super().__init__({**SETTINGS, "broker.id": str(number), **where})
+        super().__init__({**SETTINGS, "broker.id": str(number), **where, **settings})
         self.number, self.zookeeper = number, None
 
 
 class KafkaMember(brokers.ApacheKafka39):
     """A broker of Apache Kafka whose ZooKeeper is our metadata service."""
 
-    def __init__(self, number, metadata_port):
-        super().__init__({**SETTINGS, "broker.id": str(number), "zookeeper.session.timeout.ms": "6000"})
+    def __init__(self, number, metadata_port, **settings):
+        super().__init__({**SETTINGS, "broker.id": str(number), "zookeeper.session.timeout.ms": "6000", **settings})
         self.number, self.zookeeper_port = number, metadata_port
 
     def prepare(self):
