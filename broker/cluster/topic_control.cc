@@ -52,6 +52,12 @@ std::vector<BrokerId> TopicControl::brokers() const {
     return ids;
 }
 
+std::vector<Seat> TopicControl::seats() const {
+    std::vector<Seat> seats;
+    for (const auto& broker : core_.image()->brokers) seats.push_back({broker.id, broker.rack});
+    return seats;
+}
+
 // The first live replica leads, and all live ones are in the ISR.
 PartitionImage TopicControl::new_partition(const std::vector<BrokerId>& replicas) const {
     PartitionImage partition;
@@ -156,7 +162,7 @@ std::optional<AdminOutcome> TopicControl::draft(const NewTopic& topic,
     std::uint32_t random[2] = {};
     core_.settings.random(std::as_writable_bytes(std::span(random)));
     const auto assignment =
-        assign(topic, *now->config, brokers(), random[0] & 0xffff, random[1] & 0xffff);
+        assign(topic, *now->config, seats(), random[0] & 0xffff, random[1] & 0xffff);
     if (!assignment) return failed(assignment.error().code, assignment.error().message);
     if (auto refused = refuse_without_room()) return refused;
     if (const auto valid = validate_topic_configs(*now->config, topic.configs); !valid) {
@@ -388,10 +394,17 @@ Result<Assignment, AdminOutcome> TopicControl::assign_more(const NewPartitions& 
                   "Replication factor: " + std::to_string(factor) +
                       " larger than available brokers: " + std::to_string(alive.size()) + ".");
     }
-    std::uint32_t random[2] = {};
-    core_.settings.random(std::as_writable_bytes(std::span(random)));
-    return spread(wanted.count - old_count, static_cast<std::int16_t>(factor), alive,
-                  random[0] & 0xffff, random[1] & 0xffff, old_count);
+    const auto places = seats();
+    if (has_racks_in_part(places))
+        return no(ErrorCode::unknown_server_error, std::string(racks_in_part_sentence));
+    // As Kafka: from the first replica of all on.
+    auto first = alive.begin();
+    if (!topic.partitions.empty() && !topic.partitions.front().replicas.empty())
+        first = std::ranges::lower_bound(alive, topic.partitions.front().replicas.front());
+    const auto start =
+        first == alive.end() ? 0U : static_cast<std::uint32_t>(first - alive.begin());
+    return spread(wanted.count - old_count, static_cast<std::int16_t>(factor), places, start, start,
+                  old_count);
 }
 
 // ---- what others wrote --------------------------------------------------------------------

@@ -62,6 +62,7 @@ private:
     };
 
     std::vector<base::BrokerId> brokers() const;
+    std::vector<Seat> seats() const;
     std::optional<AdminOutcome> refuse_without_room() const;
     std::optional<AdminOutcome> draft(const NewTopic& topic,
                                       const std::set<std::string>& collisions,

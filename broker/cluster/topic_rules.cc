@@ -14,7 +14,7 @@ using protocol::ErrorCode;
 
 namespace {
 
-Result<Assignment, TopicFault> check_assignment(const NewTopic& topic, const std::vector<BrokerId>& brokers) {
+Result<Assignment, TopicFault> check_assignment(const NewTopic& topic, const std::vector<Seat>& alive) {
     const auto no = [](std::string why) {
         return Unexpected(TopicFault{ErrorCode::invalid_replica_assignment, std::move(why)});
     };
@@ -31,7 +31,7 @@ Result<Assignment, TopicFault> check_assignment(const NewTopic& topic, const std
             return no("All partitions should have the same number of replicas.");
         }
         for (const BrokerId id : replicas) {
-            if (!std::ranges::binary_search(brokers, id)) {
+            if (!std::ranges::binary_search(alive, id, {}, &Seat::broker)) {
                 return no("The manual assignment of partition " + std::to_string(index.value()) +
                           " names broker " + std::to_string(id.value()) + ", which is not registered.");
             }
@@ -87,7 +87,7 @@ Result<void, TopicFault> PartitionBudget::take(std::int64_t partitions) {
 }
 
 Result<Assignment, TopicFault> assign(const NewTopic& topic, const BrokerConfig& config,
-                                      const std::vector<BrokerId>& brokers, std::uint32_t start,
+                                      const std::vector<Seat>& alive, std::uint32_t start,
                                       std::uint32_t shift) {
     if (!topic.assignment.empty()) {
         if (topic.partitions != -1 || topic.replication_factor != -1) {
@@ -95,7 +95,7 @@ Result<Assignment, TopicFault> assign(const NewTopic& topic, const BrokerConfig&
                                          "Both numPartitions or replicationFactor and replicasAssignments were set. "
                                          "Both cannot be used at the same time."});
         }
-        return check_assignment(topic, brokers);
+        return check_assignment(topic, alive);
     }
     const std::int32_t count = topic.partitions == -1 ? config.num_partitions : topic.partitions;
     const std::int32_t factor =
@@ -106,30 +106,15 @@ Result<Assignment, TopicFault> assign(const NewTopic& topic, const BrokerConfig&
     if (factor <= 0) {
         return Unexpected(TopicFault{ErrorCode::invalid_replication_factor, "Replication factor must be larger than 0."});
     }
-    if (static_cast<std::size_t>(factor) > brokers.size()) {
+    if (static_cast<std::size_t>(factor) > alive.size()) {
         return Unexpected(TopicFault{ErrorCode::invalid_replication_factor,
                                      "Replication factor: " + std::to_string(factor) +
-                                         " larger than available brokers: " + std::to_string(brokers.size()) + "."});
+                                         " larger than available brokers: " + std::to_string(alive.size()) + "."});
     }
-    return spread(count, static_cast<std::int16_t>(factor), brokers, start, shift);
-}
-
-Assignment spread(std::int32_t count, std::int16_t replication_factor, const std::vector<BrokerId>& brokers,
-                  std::uint32_t start, std::uint32_t shift, std::int32_t first) {
-    const std::size_t n = brokers.size();
-    Assignment made;
-    for (std::int32_t i = 0; i < count; ++i) {
-        const auto partition = static_cast<std::size_t>(first + i);
-        if (i > 0 && partition % n == 0) ++shift;
-        const std::size_t leader = (partition + start) % n;
-        std::vector<BrokerId> replicas{brokers[leader]};
-        for (std::int16_t j = 0; j + 1 < replication_factor; ++j) {
-            const std::size_t distance = 1 + (shift + static_cast<std::size_t>(j)) % (n - 1);
-            replicas.push_back(brokers[(leader + distance) % n]);
-        }
-        made.push_back(std::move(replicas));
+    if (has_racks_in_part(alive)) {
+        return Unexpected(TopicFault{ErrorCode::unknown_server_error, std::string(racks_in_part_sentence)});
     }
-    return made;
+    return spread(count, static_cast<std::int16_t>(factor), alive, start, shift);
 }
 
 }  // namespace broker

@@ -1,8 +1,9 @@
-// Topic rules: what a new topic must look like, and where its replicas go. Pure.
+// Topic rules: what a new topic must look like. Pure.
 //
 // Source: facts/kafka.md §6.4.
 #pragma once
 
+#include "broker/cluster/placement.h"
 #include "broker/config/broker_config.h"
 #include "protocol/base/result.h"
 #include "protocol/base/types.h"
@@ -36,9 +37,6 @@ struct TopicFault {
 // What the coordinators' own topics are created with; nothing for other names.
 ConfigMap internal_topic_config(std::string_view name, const BrokerConfig& config);
 
-// By partition index: the replicas, preferred leader first.
-using Assignment = std::vector<std::vector<base::BrokerId>>;
-
 // A name that may be a directory: INVALID_TOPIC_EXCEPTION otherwise.
 [[nodiscard]] base::Result<void, TopicFault> check_topic_name(std::string_view name);
 
@@ -54,16 +52,10 @@ private:
     std::int64_t left_ = partitions_per_request_max;
 };
 
-// Judge counts and assignment of `topic` and say where its replicas go. `brokers` are those
-// that are alive, sorted; `start` and `shift` are random numbers.
+// Judge counts and assignment of `topic` and say where its replicas go. `alive`: sorted by broker;
+// `start` and `shift` are random numbers.
 [[nodiscard]] base::Result<Assignment, TopicFault> assign(const NewTopic& topic, const BrokerConfig& config,
-                                                          const std::vector<base::BrokerId>& brokers,
+                                                          const std::vector<Seat>& alive,
                                                           std::uint32_t start, std::uint32_t shift);
-
-// Spread `count` partitions of `replication_factor` replicas, the first being number `first`.
-// Requires 1 <= replication_factor <= brokers.size().
-Assignment spread(std::int32_t count, std::int16_t replication_factor,
-                  const std::vector<base::BrokerId>& brokers, std::uint32_t start, std::uint32_t shift,
-                  std::int32_t first = 0);
 
 }  // namespace broker

@@ -30,8 +30,9 @@ namespace {
 // Broker 1, and others of which only the tree knows: nobody answers at their addresses.
 class Company : public test::BrokerFixture {
 public:
-    void come(std::int32_t id) {
+    void come(std::int32_t id, std::optional<std::string> rack = std::nullopt) {
         broker::znodes::BrokerRegistration broker;
+        broker.rack = std::move(rack);
         broker.endpoints.push_back({"PLAINTEXT", "127.0.0.1", 1, "PLAINTEXT"});
         sessions_[id] = create_ephemeral(path::broker(BrokerId(id)), broker::znodes::write(broker));
         CHECK(becomes([&](const auto& image) { return image.find_broker(BrokerId(id)); }));
@@ -179,6 +180,20 @@ TEST_CASE("a controller creates, extends and deletes topics, and waits for their
     remove.topic_names.push_back(wire::Text(std::string("ours")));
     CHECK(in.call(remove, 4).responses.at(0).error_code == ErrorCode::none);
     CHECK(!in.cluster().image()->find_topic("ours"));
+}
+
+TEST_CASE("nothing is placed while only some brokers have a rack, but by hand") {
+    Company in;
+    in.come(2, "a");
+    protocol::CreateTopicsRequest request;
+    auto& topic = request.topics.emplace_back();
+    topic.name = wire::Text("placed");
+    topic.num_partitions = 1;
+    topic.replication_factor = 1;
+    const auto refusal = in.call(request, 7).topics.at(0);
+    CHECK(refusal.error_code == ErrorCode::unknown_server_error);
+    CHECK(refusal.error_message.value().view().contains("broker.rack"));
+    CHECK(in.create_topic_on("by-hand", only_one).error_code == ErrorCode::none);
 }
 
 TEST_CASE("when another broker goes, its partitions are led by who is in sync") {

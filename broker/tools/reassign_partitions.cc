@@ -48,10 +48,11 @@ int generate(ReassignmentCluster& cluster, const Options& options) {
     const auto topics =
         parse_topics_to_move(read_file(options.required("topics-to-move-json-file")));
     const auto brokers = parse_broker_list(options.required("broker-list"));
-    cluster.require_brokers(brokers);
     Replicas now;
     for (const auto& topic : topics) now.merge(cluster.replicas_of(topic));
-    print_proposal(now, brokers);
+    auto seats = cluster.seats(brokers);
+    leave_racks_out(seats, options);
+    print_proposal(now, seats);
     return 0;
 }
 

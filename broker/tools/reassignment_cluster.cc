@@ -52,6 +52,14 @@ std::set<BrokerId> ReassignmentCluster::brokers() const {
     return ids;
 }
 
+std::vector<Seat> ReassignmentCluster::seats(const std::vector<BrokerId>& ids) const {
+    std::vector<Seat> seats;
+    for (const auto& [id, node] : cluster_.view().nodes) {
+        if (std::ranges::find(ids, id) != ids.end()) seats.push_back({id, node.rack});
+    }
+    return seats;
+}
+
 void ReassignmentCluster::require_brokers(const std::vector<BrokerId>& ids) const {
     const auto there = brokers();
     for (const auto id : ids) {

@@ -39,6 +39,8 @@ public:
     explicit ReassignmentCluster(ClientSettings settings);
 
     std::set<base::BrokerId> brokers() const;
+    // Those of `ids` that are there, with their racks.
+    std::vector<Seat> seats(const std::vector<base::BrokerId>& ids) const;
     // Faults for those that are not there.
     void require_brokers(const std::vector<base::BrokerId>& ids) const;
 

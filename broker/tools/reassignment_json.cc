@@ -1,6 +1,5 @@
 #include "broker/tools/reassignment_json.h"
 
-#include "broker/cluster/topic_rules.h"
 #include "broker/tools/tool.h"
 
 #include <algorithm>
@@ -133,8 +132,20 @@ std::string write_reassignment(const std::map<TopicPartition, std::vector<Broker
     return Json({{"version", 1}, {"partitions", list}}).dump();
 }
 
+void leave_racks_out(std::vector<Seat>& brokers, const Options& options) {
+    if (options.has("disable-rack-aware")) {
+        for (Seat& seat : brokers) seat.rack.reset();
+    }
+    if (has_racks_in_part(brokers)) {
+        throw ToolError(
+            "Not all brokers have rack information. Add --disable-rack-aware in command line to "
+            "make replica assignment without rack information.",
+            "org.apache.kafka.server.common.AdminOperationException");
+    }
+}
+
 void print_proposal(const std::map<TopicPartition, std::vector<BrokerId>>& now,
-                    const std::vector<BrokerId>& brokers) {
+                    const std::vector<Seat>& brokers) {
     std::map<TopicPartition, std::vector<BrokerId>> proposed;
     std::random_device random;
     for (auto first = now.begin(); first != now.end();) {

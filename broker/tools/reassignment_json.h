@@ -4,6 +4,8 @@
 //     {"version":1,"topics":[{"topic":"t"}]}
 #pragma once
 
+#include "broker/cluster/placement.h"
+#include "broker/tools/options.h"
 #include "protocol/base/types.h"
 
 #include <map>
@@ -36,10 +38,13 @@ std::string write_reassignment(
     const std::map<base::TopicPartition, std::vector<base::BrokerId>>& replicas,
     const std::map<ReplicaPlace, std::string>& directories = {});
 
+// --disable-rack-aware: as if there were no racks. Faults: ToolError when only some have one.
+void leave_racks_out(std::vector<Seat>& brokers, const Options& options);
+
 // --generate: print what is, and how whole topics would lie spread anew over these brokers. Faults:
 // ToolError when they are fewer than replicas.
 void print_proposal(const std::map<base::TopicPartition, std::vector<base::BrokerId>>& now,
-                    const std::vector<base::BrokerId>& brokers);
+                    const std::vector<Seat>& brokers);
 
 // "t-0", and "1,2".
 std::string text_of(const base::TopicPartition& at);

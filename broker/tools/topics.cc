@@ -48,7 +48,7 @@ void declare(Options& options) {
     options.flag("at-min-isr-partitions", "Only partitions with just min.insync.replicas in sync.");
     options.flag("topics-with-overrides", "Only topics with configurations of their own.");
     options.flag("exclude-internal", "Without internal topics.");
-    options.flag("disable-rack-aware", "Accepted: replicas are placed by the broker.");
+    options.flag("disable-rack-aware", "With --zookeeper: place replicas as if brokers had no racks.");
     options.flag("force", "Accepted: nothing is asked.");
     options.value("partition-size-limit-per-response", "n", "Accepted: the broker decides.");
 }

@@ -61,7 +61,13 @@ int generate(ZkKafka& kafka, const Options& options) {
             throw ToolError("Topic " + name + " not found", failure);
         for (const auto& [index, replicas] : topic->partitions) now[{name, index}] = replicas;
     }
-    print_proposal(now, brokers);
+    std::vector<Seat> seats;
+    for (const auto& [id, registration] : kafka.brokers()) {
+        if (std::ranges::find(brokers, id) != brokers.end())
+            seats.push_back({id, registration.rack});
+    }
+    leave_racks_out(seats, options);
+    print_proposal(now, seats);
     return 0;
 }
 
@@ -185,7 +191,7 @@ int run_reassign_partitions(const Words& words) {
                   "The same of moves between log directories.");
     options.value("timeout", "ms", "How long moves between log directories may take to begin.");
     options.flag("additional", "Beside reassignments that are under way.");
-    options.flag("disable-rack-aware", "Accepted: racks are not looked at.");
+    options.flag("disable-rack-aware", "Place replicas as if brokers had no racks.");
     options.flag("disallow-replication-factor-change", "Refuse another number of replicas.");
     options.flag("preserve-throttles", "Leave throttles as they are.");
     return run_tool(options, words, [&] {

@@ -3,6 +3,7 @@
 
 #include "broker/cluster/topic_rules.h"
 #include "broker/config/topic_config.h"
+#include "broker/tools/reassignment_json.h"
 #include "broker/tools/tool.h"
 #include "broker/tools/topics.h"
 #include "broker/tools/zk_kafka.h"
@@ -62,8 +63,12 @@ znodes::Config added(const Options& options) {
     return config;
 }
 
-Assignment spread_new(ZkKafka& kafka, std::int32_t count, std::int64_t factor, std::int32_t first) {
-    const auto brokers = kafka.broker_ids();
+Assignment spread_new(ZkKafka& kafka, const Options& options, std::int32_t count,
+                      std::int64_t factor, std::int32_t first) {
+    std::vector<Seat> brokers;
+    for (const auto& [id, registration] : kafka.brokers())
+        brokers.push_back({id, registration.rack});
+    leave_racks_out(brokers, options);
     if (factor > static_cast<std::int64_t>(brokers.size())) {
         throw ToolError("Replication factor: " + std::to_string(factor) +
                             " larger than available brokers: " + std::to_string(brokers.size()) +
@@ -89,7 +94,7 @@ Assignment wanted(ZkKafka& kafka, const Options& options) {
         throw ToolError("Replication factor must be larger than 0.",
                         "org.apache.kafka.common.errors.InvalidReplicationFactorException");
     }
-    return spread_new(kafka, static_cast<std::int32_t>(*partitions), *factor, 0);
+    return spread_new(kafka, options, static_cast<std::int32_t>(*partitions), *factor, 0);
 }
 
 int create(ZkKafka& kafka, const Options& options) {
@@ -247,7 +252,7 @@ void add_partitions(ZkKafka& kafka, const Options& options, const std::string& n
         more.erase(more.begin(), more.begin() + have);
     } else {
         const auto factor = topic->partitions.begin()->second.size();
-        more = spread_new(kafka, static_cast<std::int32_t>(count - have),
+        more = spread_new(kafka, options, static_cast<std::int32_t>(count - have),
                           static_cast<std::int64_t>(factor), static_cast<std::int32_t>(have));
     }
     auto index = static_cast<std::int32_t>(have);
