@@ -63,6 +63,9 @@ struct Cluster::Parts {
                        base::log_info("controller", "Another broker has registered");
                        enter_company();
                    }}) {
+        core.directory_failed = [this, &controller] {
+            boost::asio::post(controller, [this] { replicas.directory_failed(); });
+        };
         core.current.when_published([this](const ClusterImage& image) { waits.look(image); });
     }
 

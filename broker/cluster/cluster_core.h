@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,6 +68,7 @@ public:
     // followed here, and what clients are told of the cluster, is what that one says. Until the
     // next start.
     std::atomic<bool> has_company = false;
+    std::function<void()> directory_failed = [] {};  // A log directory, and others are left.
     std::unique_ptr<LogManager> logs;
     std::unique_ptr<MetadataStore> store;
     CurrentImage current;  // Goes before the logs.

@@ -61,6 +61,12 @@ void IsrKeeper::ask(const std::shared_ptr<Partition>& partition, IsrRequest requ
     changed_.notify_all();
 }
 
+void IsrKeeper::directory_failed() {
+    const std::lock_guard lock(mutex_);
+    has_lost_directory_ = true;
+    changed_.notify_all();
+}
+
 void IsrKeeper::run() {
     using Clock = std::chrono::steady_clock;
     auto look_at = Clock::now();
@@ -69,10 +75,12 @@ void IsrKeeper::run() {
         {
             std::unique_lock lock(mutex_);
             const auto until =
-                unnoted_.empty() ? look_at : std::min(look_at, Clock::now() + retry_after);
-            changed_.wait_until(lock, until, [&] { return stopping_ || !wanted_.empty(); });
+                has_notes() ? std::min(look_at, Clock::now() + retry_after) : look_at;
+            changed_.wait_until(
+                lock, until, [&] { return stopping_ || !wanted_.empty() || has_lost_directory_; });
             if (stopping_) return;
             wishes.swap(wanted_);
+            is_failure_unnoted_ |= std::exchange(has_lost_directory_, false);
         }
         const auto image = ports_.image();
         if (Clock::now() >= look_at) {
@@ -86,6 +94,7 @@ void IsrKeeper::run() {
         } else if (!wishes.empty() && !send(*image, *versions.alter_partition, wishes)) {
             disconnect();
         }
+        if (has_notes()) leave_notes(*image);
         if (wishes.empty()) continue;
         std::unique_lock lock(mutex_);
         wanted_.merge(wishes);  // A newer wish for the same partition stays.
@@ -176,8 +185,14 @@ void IsrKeeper::write(const ClusterImage& image, Wishes& wishes) {
         }
         return true;
     });
-    if (unnoted_.empty()) return;
+}
+
+// Those that cannot be left now are when the tree can be reached.
+void IsrKeeper::leave_notes(const ClusterImage& image) {
+    auto& store = ports_.store();
     if (note_isr_changes(store, {unnoted_.begin(), unnoted_.end()})) unnoted_.clear();
+    if (is_failure_unnoted_ && note_failed_directory(store, image.self))
+        is_failure_unnoted_ = false;
 }
 
 // Whether that is the end of it.

@@ -6,6 +6,9 @@
 //                                                              |
 //     Partition::isr_answered <--- what its state is now  <----'
 //
+// It also leaves the controller a note, in the tree, that a log directory of this broker has
+// failed: the controller asks then which replicas are lost.
+//
 // With an inter.broker.protocol.version below 2.7 nobody is asked: the leader writes the ISR into
 // the tree, and leaves the controller a note (isr_writer.h).
 //
@@ -16,7 +19,7 @@
 // it may be in force, of an attempt whose answer was lost, and holds the high watermark back until
 // the controller gives this partition its next role.
 //
-// Threads: one of its own; ask() from any.
+// Threads: one of its own; ask() and directory_failed() from any.
 // Limits: one wish a partition, which has one proposal at a time.
 //
 // Rules: facts/zookeeper-mode-cluster.md §4.5; facts/kafka.md §3.5.
@@ -57,6 +60,8 @@ public:
     // Have the controller store it.
     void ask(const std::shared_ptr<Partition>& partition, IsrRequest request);
 
+    void directory_failed();
+
 private:
     struct Wish {
         std::shared_ptr<Partition> partition;
@@ -69,6 +74,8 @@ private:
     void look_for_laggards(const ClusterImage& image);
     bool send(const ClusterImage& image, std::int16_t version_max, Wishes& wishes);
     void write(const ClusterImage& image, Wishes& wishes);
+    void leave_notes(const ClusterImage& image);
+    bool has_notes() const noexcept { return is_failure_unnoted_ || !unnoted_.empty(); }
     bool connect(const ClusterImage& image);
     void disconnect();
     static bool take(const Wish& wish, const Response& response);
@@ -77,14 +84,17 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     Wishes wanted_;
+    bool has_lost_directory_ = false;
     bool stopping_ = false;
     int descriptor_ = -1;  // Of the connection, for stop().
 
     // The thread's.
     std::optional<Connection> connection_;
     Address controller_;
-    bool told_ = false;                       // That it cannot be reached.
-    std::set<base::TopicPartition> unnoted_;  // Written, and the controller is to hear of it.
+    bool told_ = false;  // That it cannot be reached.
+    // What the controller is to hear of: ISRs that were written, and a directory that failed.
+    std::set<base::TopicPartition> unnoted_;
+    bool is_failure_unnoted_ = false;
     std::thread thread_;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace broker {
@@ -20,6 +21,16 @@ namespace {
 
 // So that a note is far below the bytes that a node may have.
 constexpr std::ptrdiff_t partitions_per_note = 1'000;
+
+Result<void, ZkError> leave_note(MetadataStore& store, std::string_view prefix, std::string text) {
+    coordinator::Create note;
+    note.path = std::string(prefix);
+    note.data = std::move(text);
+    note.sequential = true;
+    const auto done = store.commit({std::move(note)});
+    if (!done) return Unexpected(done.error().error);
+    return {};
+}
 
 }  // namespace
 
@@ -54,15 +65,16 @@ Result<void, ZkError> note_isr_changes(MetadataStore& store,
     for (auto first = partitions.begin(); first != partitions.end();) {
         const auto last =
             std::next(first, std::min(partitions_per_note, std::distance(first, partitions.end())));
-        coordinator::Create note;
-        note.path = std::string(path::isr_change_prefix);
-        note.data = znodes::write_partitions({first, last});
-        note.sequential = true;
-        const auto done = store.commit({std::move(note)});
-        if (!done) return Unexpected(done.error().error);
+        const auto left =
+            leave_note(store, path::isr_change_prefix, znodes::write_partitions({first, last}));
+        if (!left) return left;
         first = last;
     }
     return {};
+}
+
+Result<void, ZkError> note_failed_directory(MetadataStore& store, base::BrokerId self) {
+    return leave_note(store, path::log_dir_event_prefix, znodes::write_log_dir_event(self));
 }
 
 }  // namespace broker

@@ -27,6 +27,10 @@ namespace broker {
     MetadataStore& store, base::BrokerId self, const base::TopicPartition& at,
     const IsrRequest& request);
 
+// Have the controller ask this broker which replicas it has lost (/log_dir_event_notification).
+[[nodiscard]] base::Result<void, coordinator::ZkError> note_failed_directory(MetadataStore& store,
+                                                                             base::BrokerId self);
+
 // Have the controller read the states of these.
 [[nodiscard]] base::Result<void, coordinator::ZkError> note_isr_changes(
     MetadataStore& store, const std::vector<base::TopicPartition>& partitions);

@@ -31,6 +31,7 @@ Result<void, std::string> open_log_directories(ClusterCore& core, boost::asio::t
     logs.recovery_point_checkpoint_ms = config.log_flush_offset_checkpoint_interval_ms;
     logs.wall_ms = core.settings.wall_ms;
     logs.monotonic_ms = core.settings.monotonic_ms;
+    logs.on_failed = [&core] { core.directory_failed(); };
     logs.on_last_failed = core.settings.on_fatal;
     logs.cleaner = [&core] { return cleaner_settings(*core.image()->config); };
     logs.random_id = [&core] { return core.random_uuid(); };

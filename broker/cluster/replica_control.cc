@@ -167,6 +167,10 @@ ErrorCode ReplicaControl::judge(const ClusterImage& image, const std::string& to
         if (id != base::Uuid{} && ours != base::Uuid{} && id != ours)
             return ErrorCode::inconsistent_topic_id;
     }
+    // Told or not: the controller asks this of a broker that has lost a log directory.
+    const bool is_lost = partition && partition->local ? partition->local->is_offline()
+                                                       : !role.is_new && core_.logs->has_failed();
+    if (is_lost) return ErrorCode::kafka_storage_error;
     const auto term = terms_.find({topic, role.partition_index});
     if (term != terms_.end() && role.leader_epoch <= term->second)
         return ErrorCode::stale_controller_epoch;
@@ -341,6 +345,7 @@ ErrorCode ReplicaControl::stop_one(const TopicPartition& at, LeaderEpoch epoch, 
     const auto of_gone = stopped_.find(at);
     if (!local && of_gone != stopped_.end()) local = of_gone->second;
     if (!local) return ErrorCode::none;
+    if (local->is_offline()) return ErrorCode::kafka_storage_error;
     local->resign();
     // A later role may be of the same term: this broker leaves, and comes back.
     terms_.erase(at);

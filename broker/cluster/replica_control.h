@@ -52,6 +52,9 @@ public:
         isr_keeper_.ask(partition, std::move(request));
     }
 
+    // The controller hears of it.
+    void directory_failed() { isr_keeper_.directory_failed(); }
+
 private:
     using RoleRequest = protocol::LeaderAndIsrRequest;
     using Role = RoleRequest::PartitionState;

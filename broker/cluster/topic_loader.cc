@@ -134,6 +134,14 @@ Result<void, std::string> TopicLoader::open_logs(const ClusterImage& image) {
     };
     auto loaded = core_.logs->load(topic_of);
     if (!loaded) return Unexpected(loaded.error());
+    // In company a topic may have been made again while this broker was away. Alone, it is more
+    // likely that the tree is the wrong one.
+    for (const auto& each : *loaded) {
+        const auto& id = topics_.at(each.at.topic).topic->id;
+        const bool is_other = each.topic_id && id != base::Uuid{} && *each.topic_id != id;
+        if (core_.has_company && !each.partition && is_other)
+            core_.logs->set_aside(each.at, core_.random_uuid());
+    }
     for (auto& each : *loaded) logs_.emplace(std::move(each.at), std::move(each.partition));
     return {};
 }

@@ -303,6 +303,24 @@ void LogManager::retire(const std::shared_ptr<Partition>& partition, const base:
     }
 }
 
+void LogManager::set_aside(const base::TopicPartition& at, const base::Uuid& unique) {
+    for (auto& held : held_) {
+        if (held->offline || held->left_out.contains(at)) continue;
+        const auto& found = held->directory->partitions();
+        if (std::ranges::find(found, at, &storage::LogDirectory::Found::at) == found.end())
+            continue;
+        const auto done =
+            held->directory->retire(at, nullptr, unique, storage::DirectoryKind::stray);
+        if (done) {
+            base::log_warn("storage",
+                           held->path + "/" + storage::directory_name(at) + " is set aside as " +
+                               storage::directory_name(at, storage::DirectoryKind::stray, unique));
+        } else {
+            base::log_error("storage", done.error().detail);
+        }
+    }
+}
+
 void LogManager::retire_unopened(const std::string& topic, const base::Uuid& unique) {
     for (auto& held : held_) {
         if (held->offline) continue;
@@ -354,7 +372,13 @@ void LogManager::fail_directory(Held& held, const std::string& detail) {
     for (const auto& partition : partitions_of(held)) partition->go_offline();
     for (const auto& [at, move] : moves_to(held)) move->abandon();
     const bool any = std::ranges::any_of(held_, [](const auto& each) { return !each->offline; });
-    if (!any) settings_.on_last_failed("all log directories have failed: " + detail);
+    if (!any) return settings_.on_last_failed("all log directories have failed: " + detail);
+    settings_.on_failed();
+}
+
+bool LogManager::has_failed() const {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::any_of(held_, [](const auto& held) { return held->offline; });
 }
 
 void LogManager::start_keeper() {

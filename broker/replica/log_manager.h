@@ -8,8 +8,8 @@
 //     mover     its own threads: partitions move to other directories (log_manager_moves.cc)
 //     stop      closes every log; a directory whose logs all closed is marked clean
 //
-// A directory whose disk fails goes offline with all its partitions; when the last one does,
-// on_last_failed is told and the process ends.
+// A directory whose disk fails goes offline with all its partitions, and on_failed is told; when
+// the last one does, on_last_failed is, and the process ends.
 //
 // Threads: create and retire from one thread at a time (the controller's); everything else
 // as it says. Blocking work is the keeper's or the caller's.
@@ -50,6 +50,7 @@ public:
         std::function<std::int64_t()> monotonic_ms;
         std::function<base::Uuid()> random_id;
         std::uint64_t seed = 0;
+        std::function<void()> on_failed = [] {};  // Any thread; it must not wait.
         std::function<void(std::string)> on_last_failed;
         std::function<LogCleaner::Settings()> cleaner;   // In force now; any thread.
         std::size_t mover_threads = 1;                   // num.replica.alter.log.dirs.threads
@@ -103,6 +104,9 @@ public:
     // broker should not have it: such a directory is left as it is and not in the result.
     [[nodiscard]] base::Result<std::vector<Loaded>, std::string> load(const TopicOf& topic_of);
 
+    // Whether a log directory is offline: what is in it is not known to be anywhere.
+    bool has_failed() const;
+
     // Whether a log directory may get new partitions: it is online and not nearly full.
     bool has_room() const;
 
@@ -118,6 +122,10 @@ public:
 
     // The same for every directory of a topic whose logs are not open.
     void retire_unopened(const std::string& topic, const base::Uuid& unique);
+
+    // Give the directory of a partition whose log is not open the suffix -stray: it is no topic's
+    // of this cluster, and nobody deletes it.
+    void set_aside(const base::TopicPartition& at, const base::Uuid& unique);
 
     // AlterReplicaLogDirs: begin to move a partition to the directory that clients call
     // `directory`; a move to another one ends, and if it is there already nothing begins.

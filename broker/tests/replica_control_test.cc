@@ -4,12 +4,17 @@
 #include "broker/cluster/replica_control.h"
 
 #include "broker/cluster/opening.h"
+#include "broker/cluster/topic_loader.h"
 #include "broker/config/load.h"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <future>
 #include <optional>
 #include <random>
 
@@ -39,26 +44,38 @@ void random_bytes(std::span<std::byte> into) {
     for (auto& byte : into) byte = static_cast<std::byte>(engine());
 }
 
-// Broker 2 on a directory of its own, with nobody at the other end.
+// Broker 2 on a directory of its own, or on two below it, with nobody at the other end.
 struct Fixture {
-    Fixture() {
+    explicit Fixture(bool has_two = false) {
         std::string made = (std::filesystem::temp_directory_path() / "milena-test-XXXXXX").string();
         REQUIRE(mkdtemp(made.data()));
         directory = made;
         broker::ConfigInputs inputs;
-        inputs.overrides = {"broker.id=2", "log.dirs=" + made,
+        const std::string log_dirs = has_two ? made + "/a," + made + "/b" : made;
+        inputs.overrides = {"broker.id=2", "log.dirs=" + log_dirs,
                             "listeners=PLAINTEXT://127.0.0.1:9092"};
         const auto loaded = broker::load_config(inputs);
         REQUIRE(loaded.config);
-        core.emplace(broker::ClusterSettings{loaded.config, now_ms, now_ms, random_bytes,
+        config = loaded.config;
+        open();
+    }
+    ~Fixture() {
+        close();
+        disk.join();
+        std::filesystem::remove_all(directory);
+    }
+
+    void open() {
+        core.emplace(broker::ClusterSettings{config, now_ms, now_ms, random_bytes,
                                              [](const std::string& why) { FAIL(why); }});
         core->self = self;
         core->has_company = true;
+        core->directory_failed = [this] { control->directory_failed(); };
         REQUIRE(broker::open_log_directories(*core, disk));
         REQUIRE(broker::open_store(*core));
         broker::ClusterImage image;
         image.self = self;
-        image.config = loaded.config;
+        image.config = config;
         core->current.publish(std::move(image));
         control.emplace(*core,
                         broker::ReplicaControl::Ports{[] { return broker_epoch; },
@@ -67,14 +84,12 @@ struct Fixture {
                                                       },
                                                       [this] { ++moves; }});
     }
-    ~Fixture() {
+    void close() {
         control->stop();
         core->logs->stop(broker_epoch);
         core->store->stop();
         control.reset();
         core.reset();
-        disk.join();
-        std::filesystem::remove_all(directory);
     }
 
     // Partition 0 of "orders", on brokers 1, 2 and 3.
@@ -146,6 +161,7 @@ struct Fixture {
     bool has_directory() const { return std::filesystem::exists(directory / "orders-0"); }
 
     std::filesystem::path directory;
+    std::shared_ptr<const broker::BrokerConfig> config;
     boost::asio::thread_pool disk{2};
     std::set<std::string> gone;
     int moves = 0;
@@ -258,6 +274,31 @@ TEST_SUITE("broker/replica control") {
         CHECK(in.apply(request) == ErrorCode::inconsistent_topic_id);
     }
 
+    TEST_CASE("a log of a topic that was made again meanwhile is set aside, not deleted") {
+        Fixture in;
+        REQUIRE(broker::make_paths(*in.core));
+        REQUIRE(in.apply(Fixture::role(2, 4)) == ErrorCode::none);
+        broker::znodes::TopicAssignment topic;
+        topic.topic_id = other_id;
+        topic.partitions.emplace(PartitionIndex(0), std::vector{BrokerId(1), self});
+        REQUIRE(in.core->store->commit(
+            {broker::persistent("/brokers/topics/orders", broker::znodes::write(topic))}));
+        in.close();
+        in.open();
+        REQUIRE(broker::TopicLoader(*in.core).load());
+        CHECK_FALSE(in.has_directory());
+        const auto is_stray = [](const auto& entry) {
+            return entry.path().filename().string().starts_with("orders-0.") &&
+                   entry.path().filename().string().ends_with("-stray");
+        };
+        CHECK(std::ranges::count_if(std::filesystem::directory_iterator(in.directory), is_stray) ==
+              1);
+        auto request = Fixture::role(2, 5);
+        request.topic_states[0].topic_id = other_id;
+        CHECK(in.apply(request) == ErrorCode::none);
+        CHECK(in.has_directory());
+    }
+
     TEST_CASE("requests of the first versions name topic and partition together") {
         Fixture in;
         auto request = Fixture::role(2, 0);
@@ -327,5 +368,46 @@ TEST_SUITE("broker/replica control") {
         CHECK_FALSE(in.has_directory());
         REQUIRE(in.partition());
         CHECK_FALSE(in.partition()->local);
+    }
+
+    TEST_CASE("what a failed log directory held is answered as lost, and the controller is told") {
+        std::promise<std::string> noted;
+        std::atomic<bool> is_noted = false;
+        Fixture in(true);
+        REQUIRE(broker::make_paths(*in.core));
+        in.control->start();
+        const auto role_of = [](const char* topic, bool is_new) {
+            auto request = Fixture::role(2, 4);
+            request.topic_states[0].topic_name = wire::Text(topic);
+            request.topic_states[0].partition_states[0].is_new = is_new;
+            return request;
+        };
+        REQUIRE(in.apply(role_of("first", true)) == ErrorCode::none);
+        REQUIRE(in.apply(Fixture::role(2, 4)) == ErrorCode::none);
+        REQUIRE(std::filesystem::exists(in.directory / "b" / "orders-0"));
+        REQUIRE(in.core->store->watch({"/log_dir_event_notification"}, [&](const auto& event) {
+            if (event.path.contains("log_dir_event_0") && !is_noted.exchange(true))
+                noted.set_value(event.path);
+        }));
+        std::filesystem::remove_all(in.directory / "b");
+        std::ofstream(in.directory / "b") << "no directory";
+        REQUIRE(in.apply(role_of("second", true)) == ErrorCode::none);
+        CHECK(in.apply(role_of("third", true)) == ErrorCode::kafka_storage_error);
+        CHECK(in.partition()->local->is_offline());
+
+        constexpr auto lost = ErrorCode::kafka_storage_error;
+        CHECK(in.apply(Fixture::role(2, 4)) == lost);
+        CHECK(in.apply(Fixture::role(1, 9)) == lost);
+        CHECK(in.apply(Fixture::stop(-2, true)) == lost);
+        CHECK(in.apply(role_of("who-knows-where", false)) == lost);
+        CHECK(in.apply(role_of("fresh", true)) == ErrorCode::none);
+        CHECK(in.apply(role_of("first", false)) == ErrorCode::stale_controller_epoch);
+
+        auto future = noted.get_future();
+        REQUIRE(future.wait_for(std::chrono::seconds(60)) == std::future_status::ready);
+        const auto note = in.core->store->get(future.get());
+        REQUIRE(note);
+        REQUIRE(*note);
+        CHECK((*note)->data == R"({"version":1,"broker":2,"event":1})");
     }
 }
