@@ -108,15 +108,18 @@ BrokerId replica_of(const FetchRequest& request, std::int16_t version) noexcept 
     return version >= 15 ? request.replica_state.replica_id : request.replica_id;
 }
 
+// Who compares replicas, as kafka-replica-verification.sh does: it reads what each of them has.
+constexpr BrokerId comparing(-2);
+
 ReadBound bound_of(const FetchRequest& request, BrokerId replica) noexcept {
-    if (replica >= BrokerId(0)) return ReadBound::log_end;
+    if (replica >= BrokerId(0) || replica == comparing) return ReadBound::log_end;
     return request.isolation_level == 1 ? ReadBound::last_stable : ReadBound::high_watermark;
 }
 
 // Consumers that may say which rack they are in, know what to make of a follower's answer.
 ReadFrom whom_to_read(const RequestContext& context, BrokerId replica) noexcept {
     const bool knows = context.api_version >= first_version_with_rack && replica < BrokerId(0);
-    return knows ? ReadFrom::any_replica : ReadFrom::leader;
+    return knows || replica == comparing ? ReadFrom::any_replica : ReadFrom::leader;
 }
 
 Offset end_of(const Positions& at, ReadBound bound) noexcept {

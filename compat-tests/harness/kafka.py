@@ -25,6 +25,7 @@ CLASSES = {
     "kafka-delete-records": [f"{TOOLS}.DeleteRecordsCommand"],
     "kafka-leader-election": [f"{TOOLS}.LeaderElectionCommand"],
     "kafka-reassign-partitions": [f"{TOOLS}.reassign.ReassignPartitionsCommand"],
+    "kafka-replica-verification": [f"{TOOLS}.ReplicaVerificationTool"],   # Not in 4.x.
     "kafka-log-dirs": [f"{TOOLS}.LogDirsCommand"],
     "kafka-broker-api-versions": [f"{TOOLS}.BrokerApiVersionsCommand", "kafka.admin.BrokerApiVersionsCommand"],
     "kafka-dump-log": [f"{TOOLS}.DumpLogSegments", "kafka.tools.DumpLogSegments"],

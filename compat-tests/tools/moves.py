@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -132,6 +133,21 @@ def same(body, ours, stock):
         checks.equal(seen, expected, f"{body.__name__}: {what}")
 
 
+def compares(bootstrap, tool):
+    """kafka-replica-verification.sh, which goes on for ever, finds both replicas of partition 2 the same."""
+    words = ["--broker-list", bootstrap, "--topics-include", tool.topic, "--time", "-2", "--report-interval-ms", "200"]
+    process = brokers.Process([*kafka.tool_command(RELEASE, "kafka-replica-verification"), *words], tool.folder / "verification")
+    try:
+        line = process.wait_for(re.compile("max lag is"), 60)
+    finally:
+        process.end(signal.SIGKILL, 10)
+    count = mine(bootstrap, "kafka-get-offsets", "--topic-partitions", f"{tool.topic}:2").strip().rsplit(":", 1)[1]
+    checks.that(re.search(rf"max lag is 0 for partition {tool.topic}-\d at offset \d+ among 3 partitions", line),
+                "kafka-replica-verification finds no lag", line)
+    said = "".join(process.lines)
+    checks.that(int(count) > 0 and "doesn't match" not in said, f"nor differences in {count} records", said)
+
+
 def prepare(bootstrap, tool):
     """Partitions 0 and 1 at broker 1, with records; partition 2 at both, led by the second one."""
     mine(bootstrap, "kafka-topics", "--create", "--topic", tool.topic, "--replica-assignment", "1,1,2")
@@ -160,4 +176,5 @@ with contextlib.ExitStack() as stack:
         prepare(bootstrap, one)
     for part in (elects, refuses, moves):
         checks.run(part.__name__, same, part, *tools)
+    checks.run("kafka-replica-verification", compares, bootstrap, tools[0])
 exit_with(checks)
