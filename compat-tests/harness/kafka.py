@@ -28,6 +28,8 @@ CLASSES = {
     "kafka-replica-verification": [f"{TOOLS}.ReplicaVerificationTool"],   # Not in 4.x.
     "kafka-log-dirs": [f"{TOOLS}.LogDirsCommand"],
     "kafka-broker-api-versions": [f"{TOOLS}.BrokerApiVersionsCommand", "kafka.admin.BrokerApiVersionsCommand"],
+    "kafka-cluster": [f"{TOOLS}.ClusterTool"],
+    "kafka-metadata-quorum": [f"{TOOLS}.MetadataQuorumCommand"],
     "kafka-dump-log": [f"{TOOLS}.DumpLogSegments", "kafka.tools.DumpLogSegments"],
     "kafka-verifiable-producer": [f"{TOOLS}.VerifiableProducer"],
     "kafka-verifiable-consumer": [f"{TOOLS}.VerifiableConsumer"],

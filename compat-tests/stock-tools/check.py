@@ -181,6 +181,14 @@ def cluster():
     checks.that("orders" not in tool("kafka-topics", "--list").split(), name("a deleted topic is gone"))
 
 
-for body in (topics, console, groups, offsets, records, configs, cluster):
+def of_kraft():
+    """What only a KRaft cluster has is not there, as with a Kafka of ZooKeeper mode."""
+    code, out, err = kafka.run_tool(RELEASE, "kafka-cluster", "unregister", "--bootstrap-server", BOOTSTRAP, "--id", "1")
+    checks.that(code == 0 and "does not support the broker unregistration API" in out, name("no broker is unregistered"), out + err)
+    code, out, err = kafka.run_tool(RELEASE, "kafka-metadata-quorum", "--bootstrap-server", BOOTSTRAP, "describe", "--status")
+    checks.that(code == 1 and "does not support DESCRIBE_QUORUM" in out + err, name("there is no quorum to describe"), out + err)
+
+
+for body in (topics, console, groups, offsets, records, configs, cluster, of_kraft):
     checks.run(name(body.__name__), body)
 exit_with(checks)
