@@ -75,17 +75,18 @@ def readable_directory(checks, broker, topic):
 
 
 class Metadata:
-    """Our metadata service alone."""
+    """Our metadata service alone; on an island, when there is one."""
 
-    def __init__(self, folder, tick_ms=500):
+    def __init__(self, folder, tick_ms=500, island=None):
         self.folder, self.port, self.log = folder, brokers.free_port(), folder / "metadata.log"
-        self.file = folder / "zoo.cfg"
-        self.file.write_text(f"dataDir={folder}/metadata\nclientPort={self.port}\nclientPortAddress=127.0.0.1\n"
+        self.file, self.island = folder / "zoo.cfg", island
+        self.prefix, self.address = (island.prefix, island.address) if island else ((), "127.0.0.1")
+        self.file.write_text(f"dataDir={folder}/metadata\nclientPort={self.port}\nclientPortAddress={self.address}\n"
                              f"tickTime={tick_ms}\nadmin.enableServer=false\nmaxClientCnxns=0\n")
         self.process = None
 
     def start(self):
-        self.process = brokers.Process([brokers.binary(), "metadata", str(self.file)], self.log)
+        self.process = brokers.Process([*self.prefix, brokers.binary(), "metadata", str(self.file)], self.log)
         self.process.wait_for(brokers.METADATA_SERVING, 30)
 
     def kill(self):
@@ -136,3 +137,18 @@ class Member(brokers.Milena):
     def __exit__(self, *arguments):
         super().__exit__(*arguments)
         self.proxies.close()
+
+
+class Islander(brokers.Milena):
+    """One of ours in a cluster, on an island of its own."""
+
+    def __init__(self, number, metadata, settings, island):
+        super().__init__(prefix=island.prefix)
+        self.number, self.zookeeper, self.island = number, None, island
+        self.settings = {**self.settings, **settings, "broker.id": str(number),
+                         "listeners": f"PLAINTEXT://{island.address}:{self.port}",
+                         "zookeeper.connect": f"{metadata.address}:{metadata.port}"}
+
+    @property
+    def bootstrap(self):
+        return f"{self.island.address}:{self.port}"

@@ -1,9 +1,10 @@
 """Three of our brokers and a metadata service under random faults; what clients did and saw is checked. F14.
 
     check.py [--seconds 60] [--seed N]          # a seed repeats the faults, not the scheduling
+    check.py --islands                          # on a network of their own instead of behind proxies; as root
 
 For three quarters of the time something is wrong: a broker killed, paused, stopped or cut off from the others, the
-metadata or its clients, or the metadata service killed or paused. In the end all is healed, everything is read, the
+metadata or its clients, or the metadata service killed, paused or cut off. In the end all is healed, everything is read, the
 checker of history.py finds nothing that Kafka does not allow, and all replicas are the same byte for byte.
 """
 
@@ -22,8 +23,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness import history, workload
 from harness.checks import Checks, exit_with
-from harness.cluster import Member, Metadata, in_sync, same_directories, wait_until
+from harness.cluster import Islander, Member, Metadata, in_sync, same_directories, wait_until
 from harness.history import Operation, Poll
+from harness.islands import Network
 
 TOPIC, PARTITIONS = "numbers", 4
 MEMBERS = (1, 2, 3)
@@ -119,9 +121,12 @@ class Nemesis:
 
     def __init__(self, cluster, metadata, seed):
         self.cluster, self.metadata, self.random = cluster, metadata, random.Random(seed)
-        self.faults = [self.killed, self.killed, self.paused, self.stopped, self.cut_from_metadata, self.cut_from_peers,
-                       self.cut_from_clients, self.reset, self.metadata_killed, self.metadata_paused]
+        self.faults = [self.killed, self.killed, self.paused, self.stopped, self.metadata_killed, self.metadata_paused,
+                       *self.faults_of_network()]
         self.done = 0
+
+    def faults_of_network(self):
+        return [self.cut_from_metadata, self.cut_from_peers, self.cut_from_clients, self.reset]
 
     def rage(self, seconds):
         began = time.monotonic()
@@ -189,6 +194,41 @@ class Nemesis:
             link.heal()
 
 
+class IslandNemesis(Nemesis):
+    """Here nobody sees a connection end when the network does."""
+
+    def faults_of_network(self):
+        return [self.alone, self.alone, self.apart, self.one_way, self.without_metadata, self.metadata_alone]
+
+    @contextlib.contextmanager
+    def healed(self, *islands):
+        yield
+        for island in islands:
+            island.heal()
+
+    def alone(self, broker):
+        broker.island.lift()
+        return self.healed(broker.island)
+
+    def apart(self, broker):
+        other = self.random.choice([each for each in self.cluster if each is not broker])
+        broker.island.away_from(other.island)
+        other.island.away_from(broker.island)
+        return self.healed(broker.island, other.island)
+
+    def one_way(self, broker):
+        broker.island.away_from(self.random.choice([each for each in self.cluster if each is not broker]).island)
+        return self.healed(broker.island)
+
+    def without_metadata(self, broker):
+        broker.island.away_from(self.metadata.island)
+        return self.healed(broker.island)
+
+    def metadata_alone(self, _):
+        self.metadata.island.lift()
+        return self.healed(self.metadata.island)
+
+
 def plain_as_plain(operations):
     """The plain producer may have sent again what it had no answer to; the client does not say when."""
     return [Operation(one.process, one.steps, one.outcome, one.start, one.end, idempotent=one.process != "plain",
@@ -201,7 +241,7 @@ def happen(cluster, metadata, options):
     wait_until(lambda: sorted(client.list_topics(timeout=10).brokers) == [*MEMBERS], "the brokers are one cluster")
     client.create_topics([NewTopic(TOPIC, PARTITIONS, 3)])[TOPIC].result(60)
     in_sync(bootstrap, TOPIC, *MEMBERS)
-    nemesis = Nemesis(cluster, metadata, options.seed)
+    nemesis = (IslandNemesis if options.islands else Nemesis)(cluster, metadata, options.seed)
     with Load(bootstrap) as load:
         nemesis.rage(options.seconds)
         healed_at = load.acknowledged
@@ -225,15 +265,18 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--islands", action="store_true")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="milena-test-nemesis-"))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        metadata = Metadata(folder)
+        network = stack.enter_context(Network()) if options.islands else None
+        metadata = Metadata(folder, island=network and network.island())
         metadata.start()
         stack.callback(metadata.kill)
-        cluster = [stack.enter_context(Member(number, metadata.port, SETTINGS)) for number in MEMBERS]
+        cluster = [stack.enter_context(Islander(number, metadata, SETTINGS, network.island()) if network else
+                                       Member(number, metadata.port, SETTINGS)) for number in MEMBERS]
         checks.run("three brokers under a nemesis", happen, cluster, metadata, options)
         for broker in cluster:
             checks.equal(broker.stop(), 0, f"broker {broker.number} ends cleanly at the end")
