@@ -1,6 +1,7 @@
 #include "broker/replica/isr.h"
 
 #include "protocol/base/ensure.h"
+#include "protocol/base/plant.h"
 
 #include <algorithm>
 #include <utility>
@@ -98,6 +99,7 @@ std::optional<Offset> Isr::high_watermark(Offset log_end, std::size_t isr_min,
                                           std::int64_t now_ms) const {
     if (size() < isr_min) return std::nullopt;
     Offset everybody = log_end;
+    if (base::is_planted(base::Plant::ack_before_isr)) return everybody;
     for (const Follower& follower : followers_) {
         // Who is about to come in counts already: it must not find itself behind.
         if (!holds_back(follower.id) && !is_caught_up(follower, log_end, now_ms)) continue;
@@ -117,7 +119,7 @@ std::optional<Isr::Proposal> Isr::expansion(BrokerId follower, Offset high_water
 }
 
 std::optional<Isr::Proposal> Isr::shrink(Offset log_end, std::int64_t now_ms) const {
-    if (proposed_) return std::nullopt;
+    if (proposed_ || base::is_planted(base::Plant::isr_never_shrunk)) return std::nullopt;
     Proposal proposal{isr_, partition_epoch_};
     std::erase_if(proposal.isr, [&](BrokerId each) {
         const Follower* const follower = find(each);

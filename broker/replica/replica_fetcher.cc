@@ -1,6 +1,7 @@
 #include "broker/replica/replica_fetcher.h"
 
 #include "protocol/base/log.h"
+#include "protocol/base/plant.h"
 #include "protocol/schema/api/list_offsets.h"
 #include "protocol/schema/api/offset_for_leader_epoch.h"
 #include "storage/entry.h"
@@ -15,6 +16,7 @@ namespace broker {
 
 using base::LeaderEpoch;
 using base::Offset;
+using base::Plant;
 using base::Result;
 using base::TopicPartition;
 using base::Unexpected;
@@ -166,7 +168,7 @@ bool ReplicaFetcher::fetch(const Round& round) {
         asks[at] = {id,
                     wanted.assigned.epoch,
                     wanted.from.end,
-                    wanted.from.last_epoch,
+                    is_planted(Plant::logs_not_compared) ? LeaderEpoch(-1) : wanted.from.last_epoch,
                     wanted.from.log_start,
                     settings_.partition_bytes_max};
     }

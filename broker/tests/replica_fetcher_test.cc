@@ -125,9 +125,15 @@ private:
         wanted.bytes_max = std::size_t{1} << 20;
         wanted.at_least_one_batch = true;
         wanted.bound = broker::ReadBound::log_end;
+        wanted.last_fetched_epoch = asked.last_fetched_epoch;
         const auto read = log_.partition->read(wanted);
         answer.error_code = read.error;
         if (read.error != protocol::ErrorCode::none) return response;
+        if (read.diverging) {
+            answer.diverging_epoch.epoch = read.diverging->epoch;
+            answer.diverging_epoch.end_offset = read.diverging->end;
+            return response;
+        }
         (void)log_.partition->fetched_by(test::other, asked.fetch_offset, Replica::steady_ms());
         answer.high_watermark = read.positions.high_watermark;
         answer.log_start_offset = read.positions.log_start;
@@ -196,7 +202,8 @@ struct Diverged {
 }  // namespace
 
 TEST_SUITE("broker/replica") {
-    TEST_CASE("a leader that does not tell where the logs differ is asked until both have an epoch") {
+    TEST_CASE(
+        "a leader that does not tell where the logs differ is asked until both have an epoch") {
         for (const std::int16_t epochs : {std::int16_t{0}, std::int16_t{3}}) {
             CAPTURE(epochs);
             Diverged in;
@@ -207,6 +214,15 @@ TEST_SUITE("broker/replica") {
             // Of the last epoch here, and of the one that the answer names; version 0 names none.
             CHECK(at.epochs_asked() == (epochs == 0 ? 1 : 2));
         }
+    }
+
+    TEST_CASE("a leader that tells where the logs differ is told in which epoch this one ends") {
+        Diverged in;
+        const Leader at(in.leader, {});
+        follow(in.follower, in.leader, at, 2);
+        CHECK(in.follower.epoch_at(1) == LeaderEpoch(0));
+        CHECK(in.follower.epoch_at(2) == LeaderEpoch(2));
+        CHECK(at.epochs_asked() == 0);
     }
 
     TEST_CASE("from a leader that knows no epochs only what was committed is kept") {

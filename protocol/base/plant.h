@@ -27,6 +27,10 @@ enum class Plant {
     outsider_elected,         // A replica leads that is alive but not in sync.
     told_before_written,      // Brokers hear of a leader before it is in the tree.
     leader_epoch_kept,        // A new leader leads in the epoch of the last one.
+    ack_before_isr,           // What the leader has is committed, whoever else has it.
+    isr_never_shrunk,         // Who lags stays in sync in name.
+    logs_not_compared,        // A follower does not say in which epoch its log ends.
+    stale_leader_accepted,    // A controller or a leader is obeyed whose epoch is over.
 };
 
 #ifdef MILENA_PLANTS
