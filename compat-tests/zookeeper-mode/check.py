@@ -198,7 +198,6 @@ def refusals(zookeeper):
         zk.create("/taken/brokers/ids/0", b'{"version":1,"host":"other.example","port":9999,"jmx_port":-1,"timestamp":"1"}',
                   ephemeral=True, makepath=True)
         look("a broker id that another broker holds", refused(f"{here}/taken"), "broker id 0", "other.example:9999")
-        look("a cluster of others", refused(f"{here}/taken", **{"broker.id": "5"}), "broker 0", "other.example:9999")
         zk.create("/wrong/cluster/id", b"what?", makepath=True)
         look("a cluster id that is none", refused(f"{here}/wrong"), "/cluster/id")
         with Outside(zookeeper, "/first") as broker:
