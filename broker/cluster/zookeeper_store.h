@@ -11,6 +11,7 @@
 #include "broker/cluster/one_shot_watches.h"
 #include "coordinator/metadata/client/client.h"
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -50,6 +51,8 @@ public:
     void stop() override;
 
 private:
+    using Nodes = std::vector<std::optional<coordinator::NodeView>>;
+
     explicit ZookeeperStore(Settings settings) : settings_(std::move(settings)) {}
 
     [[nodiscard]] base::Result<void, std::string> connect();
@@ -58,6 +61,8 @@ private:
     void add_watches();
     void watch_one_by_one();
     void tell(const StoreEvent& event);
+    [[nodiscard]] base::Result<Nodes, coordinator::ZkError> get_by_many(
+        std::span<const std::string> paths);
     [[nodiscard]] base::Result<std::set<std::string>, coordinator::ZkError> missing_parents(
         const std::vector<coordinator::Op>& ops);
 
@@ -70,6 +75,8 @@ private:
     std::unique_ptr<OneShotWatches> one_shot_;  // Where the server knows no others.
     bool is_away_ = false;
     bool is_lost_ = false;
+
+    std::atomic<bool> reads_many_ = false;  // The server, by one request.
 
     std::unique_ptr<coordinator::MetadataClient> client_;  // Last: its thread calls the above.
 };

@@ -192,6 +192,12 @@ TEST_CASE("transactions and reads come to what they come to in the service") {
     CHECK(node->stat.mzxid == set->zxid);
     CHECK(client.submit_and_wait({SetData{"/a", "x", 0}}).error().error == ZkError::bad_version);
     CHECK(error_of(client.ask(request::get("/b"))) == ZkError::no_node);
+    const auto nodes = client.ask(request::get_all({"/a", "/b", "/a"}));
+    REQUIRE(nodes);
+    REQUIRE(nodes->size() == 3);
+    CHECK(nodes->at(0)->stat.mzxid == set->zxid);
+    CHECK(nodes->at(1).error() == ZkError::no_node);
+    CHECK(nodes->at(2)->stat.version == 1);
     REQUIRE(client.submit_and_wait({SetAcl{"/a", {{permission::all, {"ip", "127.0.0.1"}}}}}));
     CHECK(client.ask(request::acl("/a"))->first == Acl{{permission::all, {"ip", "127.0.0.1"}}});
     CHECK(client.ask(request::all_children_number("/zookeeper")) == 2);

@@ -166,6 +166,20 @@ NodeView read_node(Reply& reply) {
     return {std::move(node.data), tree_stat(node.stat)};
 }
 
+std::vector<base::Result<NodeView, ZkError>> read_nodes(Reply& reply) {
+    std::vector<base::Result<NodeView, ZkError>> nodes;
+    for (;;) {
+        const auto header = body<zookeeper::MultiHeader>(reply);
+        if (reply.body.failed() || header.done) return nodes;
+        if (header.type == OpCode::error) {
+            const auto error = body<zookeeper::NumberResponse>(reply).number;
+            nodes.push_back(base::Unexpected(static_cast<ZkError>(error)));
+        } else {
+            nodes.push_back(read_node(reply));
+        }
+    }
+}
+
 bool goes_alone(const std::vector<Op>& ops) {
     return ops.size() == 1 && !std::holds_alternative<Check>(ops.front());
 }
@@ -208,6 +222,19 @@ Request<NodeView> get(std::string path, Watch watch) {
              .write = read_request(path, watch),
              .settle = books(path, watch, WatchBook::Kind::data)},
             read_node};
+}
+
+Request<std::vector<base::Result<NodeView, ZkError>>> get_all(std::vector<std::string> paths) {
+    return {{.type = OpCode::multi_read,
+             .write =
+                 [paths = std::move(paths)](wire::Writer& writer, const Chroot& chroot) {
+                     for (const auto& path : paths) {
+                         jute::write(writer, zookeeper::MultiHeader{OpCode::get_data, false, -1});
+                         jute::write(writer, zookeeper::ReadRequest{chroot.full(path), false});
+                     }
+                     jute::write(writer, zookeeper::MultiHeader{});
+                 }},
+            read_nodes};
 }
 
 Request<NodeView> config(Watch watch) {

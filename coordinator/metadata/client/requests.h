@@ -64,6 +64,9 @@ Request<Outcome> commit(std::vector<Op> ops);
 // With Watch::yes the client's on_event is called once for the next change; for children()
 // of the names, else of the node. exists() watches a node that is not there, too.
 Request<NodeView> get(std::string path, Watch watch = Watch::no);
+// Nodes by one request, each found or not, for servers of 3.6 and later (multiRead).
+Request<std::vector<base::Result<NodeView, ZkError>>> get_all(std::vector<std::string> paths);
+
 Request<Stat> exists(std::string path, Watch watch = Watch::no);
 Request<ChildrenView> children(std::string path, Watch watch = Watch::no);  // Names are sorted.
 
