@@ -6,9 +6,10 @@ it and brokers are killed. At the end every replica of every partition is the sa
 
 import argparse
 import contextlib
+import json
 import sys
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness import brokers
@@ -25,17 +26,22 @@ SETTINGS = {
     "default.replication.factor": "3", "min.insync.replicas": "2",
     "offsets.topic.replication.factor": "3", "offsets.topic.num.partitions": "3",
     "zookeeper.session.timeout.ms": "6000", "replica.lag.time.max.ms": "6000",
-    "controlled.shutdown.retry.backoff.ms": "500",
+    "controlled.shutdown.retry.backoff.ms": "500", "log.flush.start.offset.checkpoint.interval.ms": "1000",
+    "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
 }
 
 checks = Checks()
+
+
+def settings_of(number):
+    return {**SETTINGS, "broker.id": str(number), "broker.rack": f"rack-{number}"}
 
 
 class Kafka(brokers.ApacheKafka39):
     """One more broker on a ZooKeeper that is somebody else's."""
 
     def __init__(self, zookeeper, number):
-        super().__init__({**SETTINGS, "broker.id": str(number)})
+        super().__init__(settings_of(number))
         self.zookeeper, self.zookeeper_port = zookeeper, zookeeper.port
 
     def __exit__(self, *arguments):
@@ -44,7 +50,7 @@ class Kafka(brokers.ApacheKafka39):
 
 class Ours(brokers.Milena):
     def __init__(self, zookeeper, number):
-        super().__init__({**SETTINGS, "broker.id": str(number), "zookeeper.connect": f"127.0.0.1:{zookeeper.port}"})
+        super().__init__({**settings_of(number), "zookeeper.connect": f"127.0.0.1:{zookeeper.port}"})
 
 
 def offsets_of_groups(cluster):
@@ -71,6 +77,47 @@ def offsets_of_groups(cluster):
                          f"group-{number}: offsets are there by way of {broker.name} {broker.settings['broker.id']}")
 
 
+def reads_from_followers(cluster):
+    """A consumer reads from the replica in its rack: ours where a Kafka leads, a Kafka's where ours does."""
+    for partition, near in ((0, OURS), (2, 1)):
+        seen = {}
+        def note(text):
+            found = json.loads(text)["topics"].get(TOPIC, {}).get("partitions", {}).get(str(partition), {})
+            seen["broker"] = found.get("broker")
+        consumer = Consumer({"bootstrap.servers": cluster[0].bootstrap, "group.id": "near", "client.rack": f"rack-{near}",
+                             "enable.auto.commit": False, "statistics.interval.ms": 100, "stats_cb": note, "log_level": 0})
+        consumer.assign([TopicPartition(TOPIC, partition, 0)])
+        offsets = []
+        def look():
+            message = consumer.poll(1)
+            if message and not message.error():
+                offsets.append(message.offset())
+            return seen.get("broker") == near and len(offsets) >= 20 or (seen, len(offsets))
+        wait_until(look, f"partition {partition} is read from broker {near}")
+        consumer.close()
+        checks.equal(offsets, list(range(len(offsets))), f"a consumer in rack {near} reads partition {partition} there")
+
+
+def deletes_records(cluster, client):
+    """Where records are deleted, followers of either kind have deleted them too."""
+    topic = "short"
+    client.create_topics([NewTopic(topic, len(ASSIGNMENT), replica_assignment=ASSIGNMENT)])[topic].result(60)
+    led_by(cluster[0].bootstrap, topic, {0: 1, 1: 2, 2: OURS})
+    producer = Producer({"bootstrap.servers": cluster[0].bootstrap, "log_level": 0})
+    for number in range(30):
+        producer.produce(topic, f"{number}", partition=number % len(ASSIGNMENT))
+    producer.flush(60)
+    wanted = [TopicPartition(topic, partition, 4) for partition in range(len(ASSIGNMENT))]
+    for at, done in client.delete_records(wanted, request_timeout=60).items():
+        checks.equal(done.result(60).low_watermark, 4, f"records of the partition that broker {at.partition + 1} leads are deleted")
+        for broker in cluster:
+            note = broker.data / "log-start-offset-checkpoint"
+            def look():     # It is written from time to time.
+                lines = note.read_text().splitlines() if note.exists() else []
+                return f"{topic} {at.partition} 4" in lines or lines
+            wait_until(look, f"{broker.name} {broker.settings['broker.id']} begins {topic}-{at.partition} at 4")
+
+
 def joins(cluster):
     for broker in cluster:
         def look():
@@ -94,6 +141,8 @@ def happen(cluster):
         pass
     load.compare("three leaders")
     offsets_of_groups(cluster)
+    reads_from_followers(cluster)
+    deletes_records(cluster, client)
 
     with load.during("ours is killed"):
         ours.kill()
@@ -129,7 +178,7 @@ def happen(cluster):
 def main():
     argparse.ArgumentParser().parse_args()
     with contextlib.ExitStack() as stack:
-        first = brokers.ApacheKafka39({**SETTINGS, "broker.id": "1"})
+        first = brokers.ApacheKafka39(settings_of(1))
         stack.enter_context(first)
         cluster = [first]
         for broker in (Kafka(first.zookeeper, 2), Ours(first.zookeeper, OURS)):
