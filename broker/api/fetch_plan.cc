@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 #include <tuple>
+#include <utility>
 
 namespace broker {
 
@@ -20,7 +21,9 @@ void drop_repetitions(std::vector<FetchPartition>& partitions) {
     std::vector<FetchPartition*> sorted;
     sorted.reserve(partitions.size());
     for (auto& each : partitions) sorted.push_back(&each);
-    std::ranges::stable_sort(sorted, {}, key);
+    // Those of one key as they came. Not stable_sort: clang takes libstdc++ 12's for a mistake.
+    std::ranges::sort(sorted, {},
+                      [&](const FetchPartition* each) { return std::pair(key(each), each); });
     bool repeats = false;
     FetchPartition* first = sorted.front();
     for (std::size_t i = 1; i < sorted.size(); ++i) {

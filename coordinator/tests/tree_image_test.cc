@@ -116,7 +116,7 @@ TEST_SUITE("coordinator/metadata/tree_image") {
         TreeImage image(tree);
         const auto nodes = image.next(100);
         auto turned = nodes;
-        std::ranges::stable_sort(turned, [](const NodeImage& one, const NodeImage& other) {
+        std::ranges::sort(turned, [](const NodeImage& one, const NodeImage& other) {
             const auto depth = [](const NodeImage& node) {
                 return node.path == "/" ? 0 : std::ranges::count(node.path, '/');
             };
