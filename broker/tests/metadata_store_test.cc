@@ -164,19 +164,19 @@ TEST_CASE("a store reads, writes and watches the tree, wherever it is") {
         CHECK(told.comes(Kind::node, EventType::deleted, "/b"));
 
         // More than fit into one request, every third one missing.
-        std::vector<std::string> paths;
+        std::vector<std::string> many;
         std::vector<coordinator::Op> ops;
         for (int i = 0; i < 250; ++i) {
-            paths.push_back("/a/" + std::to_string(i));
-            if (i % 3 != 0) ops.push_back(coordinator::Create{paths.back(), paths.back()});
+            many.push_back("/a/" + std::to_string(i));
+            if (i % 3 != 0) ops.push_back(coordinator::Create{many.back(), many.back()});
         }
         REQUIRE(store->commit(std::move(ops)));
-        const auto nodes = store->get(paths);
-        REQUIRE(nodes);
-        REQUIRE(nodes->size() == paths.size());
-        for (std::size_t i = 0; i < paths.size(); ++i) {
-            REQUIRE(nodes->at(i).has_value() == (i % 3 != 0));
-            if (nodes->at(i)) REQUIRE(nodes->at(i)->data == paths[i]);
+        const auto each = store->get(many);
+        REQUIRE(each);
+        REQUIRE(each->size() == many.size());
+        for (std::size_t i = 0; i < many.size(); ++i) {
+            REQUIRE(each->at(i).has_value() == (i % 3 != 0));
+            if (each->at(i)) REQUIRE(each->at(i)->data == many[i]);
         }
         CHECK(store->end_session());
         store->stop();
