@@ -2,9 +2,8 @@
 //
 //     no racks      brokers by id; the first replicas go round, the others follow at a distance
 //                   that grows with each round
-//     racks         the same, with the brokers of the racks in turn, and no second replica in a
-//     rack
-//                   while another has none
+//     racks         the same, with the brokers of the racks in turn, and no second replica in one
+//                   rack while another has none
 //
 // Source: facts/kafka.md §6.4.
 #pragma once

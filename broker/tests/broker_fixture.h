@@ -97,6 +97,12 @@ public:
         return future.get();
     }
 
+    // What a coroutine comes to on the connections' thread, which outlives whoever calls it back.
+    template <class T>
+    T await(boost::asio::awaitable<T> coroutine) {
+        return boost::asio::co_spawn(*io_, std::move(coroutine), boost::asio::use_future).get();
+    }
+
     // Everything that was asked of the controller until now is done.
     void settle_controller() {
         std::promise<void> done;

@@ -53,12 +53,7 @@ public:
 
     // Within a time that only a fault uses up.
     bool becomes(std::function<bool(const broker::ClusterImage&)> holds) {
-        boost::asio::io_context io;
-        auto became =
-            boost::asio::co_spawn(io, cluster().until(std::move(holds), std::chrono::seconds(60)),
-                                  boost::asio::use_future);
-        io.run();
-        return became.get();
+        return await(cluster().until(std::move(holds), std::chrono::seconds(60)));
     }
     bool becomes_led(const std::string& topic, std::int32_t leader) {
         return becomes([&](const broker::ClusterImage& image) {
