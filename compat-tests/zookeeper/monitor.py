@@ -50,8 +50,15 @@ def watched(path):
     return jute.text(path) + b"\1"
 
 
+def until_closed(client):
+    """Waits for the server to close: who is closed does not count as one that left."""
+    with contextlib.suppress(jute.Closed):
+        client.frame()
+    client.close()
+
+
 def work(port):
-    """What clients do; returns those that are still connected."""
+    """What two clients do, of whom the first leaves without a word; returns both."""
     one, two = jute.Client(port), jute.Client(port)
     one.call(jute.CREATE, node("/m", b"12345"))
     for client in (one, two):
@@ -65,17 +72,22 @@ def work(port):
     two.call(jute.EXISTS, watched("/m"))
     one.call(jute.CREATE2, node("/m/ephemeral", b"", 1))
     one.close()
+    return one, two
+
+
+def return_to(port, one, two):
+    """The first comes back, twice, and others come; returns who is still connected."""
+    replaced = jute.Client(port, session=one.session, password=one.password)
+    replaced.ping()
+    until_closed(jute.Client(port, session=one.session, password=bytes(16)))
     again = jute.Client(port, session=one.session, password=one.password)
-    again.ping()
-    wrong = jute.Client(port, session=one.session, password=bytes(16))
-    wrong.close()
-    again = jute.Client(port, session=one.session, password=one.password)
+    until_closed(replaced)
     stranger = jute.Client(port)
     stranger.call(jute.AUTH, jute.integer(0) + jute.text("nothing") + jute.text(b"x"))
-    stranger.close()
+    until_closed(stranger)
     leaver = jute.Client(port)
     leaver.call(jute.CLOSE_SESSION)
-    leaver.close()
+    until_closed(leaver)
     again.ping()
     two.ping()
     return [again, two]
@@ -92,23 +104,21 @@ def turned_away(port):
             closed = True
         for client in held:
             client.call(jute.CLOSE_SESSION)
+            until_closed(client)
     return closed
 
 
 def expired(port):
     """A session that says nothing until the server has enough of it."""
-    client = jute.Client(port, timeout=1)
-    with contextlib.suppress(jute.Closed):
-        client.frame()
-    client.close()
+    until_closed(jute.Client(port, timeout=1))
 
 
-def until_counted(ports):
-    """A connection may be given up a moment before its session is."""
+def until_counted(ports, name, before):
+    """Waits until it happened once on each. Both are asked equally often, for that is counted too."""
     deadline = time.monotonic() + model.WAIT
-    while [mntr(port)["zk_stale_sessions_expired"] for port in ports] != ["1", "1"]:
+    while [int(mntr(port)[name]) for port in ports] != [int(then[name]) + 1 for then in before]:
         if time.monotonic() > deadline:
-            raise RuntimeError("the sessions do not expire")
+            raise RuntimeError(f"{name} does not grow by one")
         time.sleep(0.05)
 
 
@@ -118,10 +128,13 @@ def same(places, show):
     for port in ports:
         checks.that(turned_away(port), "a connection too many is closed")
     silent = [hostile.connected(port) for port in ports]
-    held = [work(port) for port in ports]
+    then = [mntr(port) for port in ports]
+    first = [work(port) for port in ports]
+    until_counted(ports, "zk_connection_drop_count", then)
+    held = [return_to(port, *clients) for port, clients in zip(ports, first)]
     for port in ports:
         expired(port)
-    until_counted(ports)
+    until_counted(ports, "zk_stale_sessions_expired", then)    # A connection may be given up a moment before its session.
     for connection in silent:
         checks.equal(connection.recv(1), b"", "who says nothing is closed")
         connection.close()
