@@ -19,15 +19,28 @@
 
 #include <map>
 #include <optional>
+#include <utility>
 
 namespace storage {
 
 using Offsets = std::map<base::TopicPartition, base::Offset>;
 
-constexpr const char* recovery_point_file = "recovery-point-offset-checkpoint";
-constexpr const char* high_watermark_file = "replication-offset-checkpoint";
-constexpr const char* log_start_file = "log-start-offset-checkpoint";
-constexpr const char* cleaner_file = "cleaner-offset-checkpoint";
+// Those with an offset for each partition of a log directory.
+enum class Checkpoint { recovery_point, high_watermark, log_start, cleaner };
+constexpr const char* name_of(Checkpoint which) {
+    switch (which) {
+        case Checkpoint::recovery_point:
+            return "recovery-point-offset-checkpoint";
+        case Checkpoint::high_watermark:
+            return "replication-offset-checkpoint";
+        case Checkpoint::log_start:
+            return "log-start-offset-checkpoint";
+        case Checkpoint::cleaner:
+            return "cleaner-offset-checkpoint";
+    }
+    std::unreachable();
+}
+
 constexpr const char* epochs_file = "leader-epoch-checkpoint";
 constexpr const char* partition_metadata_file = "partition.metadata";
 constexpr const char* identity_file = "meta.properties";

@@ -10,7 +10,7 @@ enum class FaultKind {
     io,            // The disk refused (EIO, EROFS, EACCES …): the log directory goes offline.
     no_space,      // ENOSPC, EDQUOT: this write is refused, reads go on, a later write may succeed.
     corrupt,       // Bytes that were once durable are gone or changed: this partition only.
-    not_found,     // No such file or directory.
+    not_found,     // No such file or directory; the log directory's own when it is gone itself.
     locked,        // Another process holds the log directory.
     foreign,       // A log directory of another broker or cluster, or of a newer format.
     out_of_range,  // The offset is not in the log: OFFSET_OUT_OF_RANGE(1).

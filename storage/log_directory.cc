@@ -90,10 +90,12 @@ Result<void, Fault> LogDirectory::look_around() {
         (name.kind == DirectoryKind::partition ? partitions_ : copies_).push_back(std::move(found));
     }
 
-    for (Checkpoint& checkpoint : checkpoints_) {
-        auto offsets = read_offsets(disk_, path_ / checkpoint.file);
+    for (const auto which : {Checkpoint::recovery_point, Checkpoint::high_watermark,
+                             Checkpoint::log_start, Checkpoint::cleaner}) {
+        auto& last = checkpoints_[which];
+        auto offsets = read_offsets(disk_, path_ / name_of(which));
         if (offsets) {
-            checkpoint.offsets = std::move(*offsets);
+            last = std::move(*offsets);
         } else if (offsets.error().kind == FaultKind::io) {
             return Unexpected(offsets.error());
         } else if (offsets.error().kind == FaultKind::corrupt) {
@@ -124,13 +126,26 @@ Result<void, Fault> LogDirectory::claim(const Identity& identity) {
     return {};
 }
 
-Offset LogDirectory::offset_in(const char* file, const TopicPartition& at) const {
-    for (const Checkpoint& checkpoint : checkpoints_) {
-        if (checkpoint.file != std::string_view(file)) continue;
-        const auto found = checkpoint.offsets.find(at);
-        if (found != checkpoint.offsets.end()) return found->second;
+// Its path may lead to an empty directory by now: the one that it was mounted on, or a new one.
+std::optional<Fault> LogDirectory::failure() const {
+    for (const char* const file : {lock_file, identity_file}) {
+        const auto facts = disk_.facts(path_ / file);
+        if (facts || facts.error().kind == FaultKind::no_space) return std::nullopt;
+        if (facts.error().kind == FaultKind::io) return facts.error();
     }
-    return Offset(0);
+    return Fault(FaultKind::io, path_.string() + " has neither " + lock_file + " nor " +
+                                    identity_file + ": it was removed, or unmounted");
+}
+
+bool LogDirectory::is_failed_by(const Fault& fault) const {
+    if (fault.kind == FaultKind::not_found) return failure().has_value();
+    return fault.kind == FaultKind::io;
+}
+
+Offset LogDirectory::offset_in(Checkpoint which, const TopicPartition& at) const {
+    const Offsets& offsets = checkpoints_.at(which);
+    const auto found = offsets.find(at);
+    return found == offsets.end() ? Offset(0) : found->second;
 }
 
 LoadedLog LogDirectory::load_one(const Found& found, const LogConfig& config, std::int64_t now_ms,
@@ -143,9 +158,9 @@ LoadedLog LogDirectory::load_one(const Found& found, const LogConfig& config, st
     auto log = Log::open(disk_, files_,
                          {.directory = found.directory,
                           .config = config,
-                          .recovery_point = offset_in(recovery_point_file, found.at),
-                          .log_start_offset = offset_in(log_start_file, found.at),
-                          .cleaned_to = offset_in(cleaner_file, found.at),
+                          .recovery_point = offset_in(Checkpoint::recovery_point, found.at),
+                          .log_start_offset = offset_in(Checkpoint::log_start, found.at),
+                          .cleaned_to = offset_in(Checkpoint::cleaner, found.at),
                           .was_clean = was_clean_,
                           .now_ms = now_ms,
                           .seed = seed ^ std::hash<TopicPartition>()(found.at)},
@@ -155,7 +170,7 @@ LoadedLog LogDirectory::load_one(const Found& found, const LogConfig& config, st
         return loaded;
     }
     loaded.log = std::move(*log);
-    loaded.high_watermark = std::clamp(offset_in(high_watermark_file, found.at),
+    loaded.high_watermark = std::clamp(offset_in(Checkpoint::high_watermark, found.at),
                                        loaded.log->log_start_offset(), loaded.log->end_offset());
     return loaded;
 }
@@ -196,7 +211,7 @@ Result<std::vector<LoadedLog>, Fault> LogDirectory::load(const ConfigOf& config_
     }
     for (const LoadedLog& one : loaded) {
         if (!one.fault) continue;
-        if (one.fault->kind == FaultKind::io) return Unexpected(*one.fault);
+        if (is_failed_by(*one.fault)) return Unexpected(*one.fault);
         not_loaded_.insert(one.at);
     }
     return loaded;
@@ -240,11 +255,9 @@ Result<std::unique_ptr<Log>, Fault> LogDirectory::create(const TopicPartition& a
 Result<void, Fault> LogDirectory::forget(const TopicPartition& at) {
     const std::lock_guard lock(mutex_);
     not_loaded_.erase(at);
-    for (Checkpoint& checkpoint : checkpoints_) {
-        if (checkpoint.offsets.erase(at) == 0) continue;
-        if (auto done = write_offsets(disk_, path_ / checkpoint.file, checkpoint.offsets); !done) {
-            return done;
-        }
+    for (auto& [which, offsets] : checkpoints_) {
+        if (offsets.erase(at) == 0) continue;
+        if (auto done = write_offsets(disk_, path_ / name_of(which), offsets); !done) return done;
     }
     return {};
 }
@@ -288,8 +301,8 @@ Result<std::unique_ptr<Log>, Fault> LogDirectory::load_copy(const Found& found,
     return Log::open(disk_, files_,
                      {.directory = found.directory,
                       .config = config,
-                      .recovery_point = offset_in(recovery_point_file, found.at),
-                      .log_start_offset = offset_in(log_start_file, found.at),
+                      .recovery_point = offset_in(Checkpoint::recovery_point, found.at),
+                      .log_start_offset = offset_in(Checkpoint::log_start, found.at),
                       .was_clean = false,
                       .now_ms = now_ms});
 }
@@ -335,20 +348,22 @@ Result<void, Fault> LogDirectory::set_topic_id(const TopicPartition& at, const b
     return write_topic_id(disk_, name, id);
 }
 
-Result<void, Fault> LogDirectory::checkpoint(const char* file, const Offsets& offsets) {
+Result<void, Fault> LogDirectory::forget_topic_id(const TopicPartition& at) {
+    const auto done = disk_.remove_file(directory_of(at) / partition_metadata_file);
+    if (!done && done.error().kind != FaultKind::not_found) return done;
+    return {};
+}
+
+Result<void, Fault> LogDirectory::checkpoint(Checkpoint which, const Offsets& offsets) {
     const std::lock_guard lock(mutex_);
-    for (Checkpoint& checkpoint : checkpoints_) {
-        if (checkpoint.file != std::string_view(file)) continue;
-        Offsets all = offsets;
-        for (const TopicPartition& at : not_loaded_) {
-            const auto before = checkpoint.offsets.find(at);
-            if (before != checkpoint.offsets.end()) all.insert(*before);
-        }
-        if (auto done = write_offsets(disk_, path_ / file, all); !done) return done;
-        checkpoint.offsets = std::move(all);
-        return {};
+    Offsets& last = checkpoints_[which];
+    Offsets all = offsets;
+    for (const TopicPartition& at : not_loaded_) {
+        const auto before = last.find(at);
+        if (before != last.end()) all.insert(*before);
     }
-    base::ensure(false, "a checkpoint is one of four files");
+    if (auto done = write_offsets(disk_, path_ / name_of(which), all); !done) return done;
+    last = std::move(all);
     return {};
 }
 

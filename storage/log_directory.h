@@ -9,6 +9,8 @@
 //                 promote gives it the partition's name
 //     checkpoint  recovery points, high watermarks, log starts, each in its file
 //     close       .kafka_cleanshutdown, when every log was closed without a fault
+//     failure     why nothing in it can be relied on any more; is_failed_by says of which faults
+//                 that is the reason
 //
 // Threads: functions are called one at a time, but create() and retire() may run beside one
 // another for different partitions. All of them block: the disk pool's work.
@@ -54,6 +56,15 @@ public:
     const std::optional<Identity>& identity() const noexcept { return identity_; }
     // Write meta.properties if it is not there. An existing one is left as it is.
     [[nodiscard]] base::Result<void, Fault> claim(const Identity& identity);
+
+    // Why the directory cannot be used any more, an io fault; nothing while it can. One that was
+    // removed, renamed or unmounted while files in it are open is noticed here, and at every name
+    // that is looked for in it.
+    std::optional<Fault> failure() const;
+    // Whether a fault that was met in the directory is the directory's own, and so takes all of its
+    // partitions with it: io; not_found, when failure() is the reason. All else is of one file, or
+    // passes.
+    bool is_failed_by(const Fault& fault) const;
 
     bool was_clean() const noexcept { return was_clean_; }
     bool has_partitions() const noexcept { return !partitions_.empty(); }
@@ -126,10 +137,12 @@ public:
     [[nodiscard]] base::Result<void, Fault> set_topic_id(const base::TopicPartition& at,
                                                          const base::Uuid& id);
 
-    // Write a checkpoint; `file` is one of recovery_point_file, high_watermark_file,
-    // log_start_file and cleaner_file. Partitions that are not listed are forgotten in it, but
-    // those that load() left alone or could not load.
-    [[nodiscard]] base::Result<void, Fault> checkpoint(const char* file, const Offsets& offsets);
+    // Remove its partition.metadata, if there is one. Faults: io.
+    [[nodiscard]] base::Result<void, Fault> forget_topic_id(const base::TopicPartition& at);
+
+    // Write a checkpoint. Partitions that are not listed are forgotten in it, but those that load()
+    // left alone or could not load.
+    [[nodiscard]] base::Result<void, Fault> checkpoint(Checkpoint which, const Offsets& offsets);
 
     // Checkpoints that could not be read when the directory was opened, one line each.
     const std::vector<std::string>& notes() const noexcept { return notes_; }
@@ -148,12 +161,6 @@ private:
     LogDirectory(Disk& disk, FileCache& files, std::filesystem::path path)
         : disk_(disk), files_(files), path_(std::move(path)) {}
 
-    // The checkpoints and what was last read from them or written to them.
-    struct Checkpoint {
-        const char* file;
-        Offsets offsets;
-    };
-
     [[nodiscard]] base::Result<void, Fault> look_around();
     [[nodiscard]] base::Result<void, Fault> take_marker();
     [[nodiscard]] base::Result<void, Fault> forget(const base::TopicPartition& at);
@@ -166,7 +173,7 @@ private:
                                                         DirectoryKind kind);
     LoadedLog load_one(const Found& found, const LogConfig& config, std::int64_t now_ms,
                        std::uint64_t seed) const;
-    base::Offset offset_in(const char* file, const base::TopicPartition& at) const;
+    base::Offset offset_in(Checkpoint which, const base::TopicPartition& at) const;
     std::filesystem::path directory_of(const base::TopicPartition& at) const {
         return path_ / directory_name(at);
     }
@@ -182,9 +189,7 @@ private:
     std::vector<std::string> unknown_;
     std::vector<std::string> notes_;
     mutable std::mutex mutex_;  // Guards what follows; held while a checkpoint is written.
-    std::array<Checkpoint, 4> checkpoints_{
-        Checkpoint{recovery_point_file, {}}, Checkpoint{high_watermark_file, {}},
-        Checkpoint{log_start_file, {}}, Checkpoint{cleaner_file, {}}};
+    std::map<Checkpoint, Offsets> checkpoints_;  // All of them, as last read or written.
     std::set<base::TopicPartition> not_loaded_;
 };
 

@@ -28,12 +28,12 @@ DescribeTopicPartitionsResponse::Topic::Partition describe(const ClusterImage& i
     // Without KRaft there are none; the Java client takes no null for an answer.
     answer.eligible_leader_replicas.emplace();
     answer.last_known_elr.emplace();
-    if (!image.find_broker(partition.leader)) answer.error_code = ErrorCode::leader_not_available;
-    for (const auto replica : partition.replicas) {
-        const bool is_offline =
-            replica == image.self ? !partition.local : !image.find_broker(replica);
-        if (is_offline) answer.offline_replicas.push_back(replica);
+    if (!image.leader_of(partition)) {
+        answer.error_code = ErrorCode::leader_not_available;
+        answer.leader_id = base::BrokerId(-1);
     }
+    std::ranges::copy_if(partition.replicas, std::back_inserter(answer.offline_replicas),
+                         [&](auto replica) { return image.is_offline(partition, replica); });
     return answer;
 }
 

@@ -238,6 +238,12 @@ void look_up(Reader& reader, const FetchTopic& topic) {
     }
 }
 
+// A log that is in the way of the topic that has taken its topic's name.
+bool is_of_other(const Partition& local, const base::Uuid& id) {
+    const auto ours = local.topic_id();
+    return ours != id && ours != base::Uuid{};
+}
+
 Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& answer,
               std::vector<Round::Spot>& spots) {
     const auto version = reader.context.api_version;
@@ -249,7 +255,8 @@ Kind read_one(Reader& reader, const FetchPartition& wanted, PartitionAnswer& ans
     if (!partition->local)
         return fail(answer, partition->why_not_local(reader.image.self), version);
     // A topic of that name, but not the one that was meant: it was deleted and made again.
-    if (version >= fetch_version_by_id && wanted.topic->id != reader.topic->id) {
+    if (version >= fetch_version_by_id && (wanted.topic->id != reader.topic->id ||
+                                           is_of_other(*partition->local, reader.topic->id))) {
         return fail(answer, ErrorCode::inconsistent_topic_id, version);
     }
     // A follower that is none of ours gets nothing, and moves nothing (CVE-2018-1288).

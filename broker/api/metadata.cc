@@ -43,7 +43,7 @@ MetadataResponse::Topic describe(const RequestContext& context, const ClusterIma
         each.leader_epoch = partition.leader_epoch;
         each.replica_nodes = partition.replicas;
         each.isr_nodes = partition.isr;
-        const BrokerImage* leader = image.find_broker(partition.leader);
+        const BrokerImage* leader = image.leader_of(partition);
         if (!leader) {
             each.error_code = ErrorCode::leader_not_available;
             each.leader_id = BrokerId(-1);
@@ -52,11 +52,9 @@ MetadataResponse::Topic describe(const RequestContext& context, const ClusterIma
                                                        : ErrorCode::leader_not_available;
             each.leader_id = BrokerId(-1);
         }
-        for (const BrokerId replica : partition.replicas) {
-            const bool is_offline =
-                replica == image.self ? !partition.local : !image.find_broker(replica);
-            if (is_offline) each.offline_replicas.push_back(replica);
-        }
+        std::ranges::copy_if(
+            partition.replicas, std::back_inserter(each.offline_replicas),
+            [&](BrokerId replica) { return image.is_offline(partition, replica); });
     }
     if (with_operations) {
         answer.topic_authorized_operations = context.services.authorizer.allowed_operations(

@@ -22,6 +22,7 @@
 
 #include <atomic>
 #include <memory>
+#include <set>
 #include <utility>
 
 namespace broker {
@@ -38,6 +39,7 @@ using PartitionAnswer = WriteTxnMarkersResponse::Marker::Topic::Partition;
 // One marker on its way into one partition.
 struct Job {
     base::TopicPartition at;
+    Partition* partition = nullptr;  // As long as the image that it was found in.
     base::ProducerId producer;
     bool commits = false;
     PartitionAnswer* answer = nullptr;
@@ -64,27 +66,26 @@ void finish(const std::shared_ptr<Work>& work, Job& job, ErrorCode error) {
     if (work->let_go()) asio::post(work->alarm.get_executor(), [work] { work->alarm.cancel(); });
 }
 
-void append(const RequestContext& context, const ClusterImage& image,
-            const std::shared_ptr<Work>& work, Job& job) {
-    const TopicImage* const topic = image.find_topic(job.at.topic);
-    const auto partition = local_partition(image, topic, job.at.partition);
-    if (!partition) {
-        job.outcome = partition.error();
-        return;
-    }
+void append(const RequestContext& context, const std::shared_ptr<Work>& work, Job& job) {
     storage::AppendRequest request;
     request.batches = job.batch;
     request.origin = storage::Origin::coordinator;
     work->open.fetch_add(1, std::memory_order_relaxed);
     auto done = [work, &job](ErrorCode error) { finish(work, job, error); };
-    const auto appended = (*partition)->append(request, Acks::all, context.now_ms, std::move(done));
+    const auto appended =
+        job.partition->append(request, Acks::all, context.now_ms, std::move(done));
     if (appended) return;
     job.outcome = appended.error().code;
     work->open.fetch_sub(1, std::memory_order_relaxed);
 }
 
-std::shared_ptr<Work> work_of(const RequestContext& context,
+// A place in the answer for every partition, and a job for each that is led here: what else a
+// request names, and names twice, costs nothing more.
+std::shared_ptr<Work> work_of(const RequestContext& context, const ClusterImage& image,
                               const WriteTxnMarkersRequest& request) {
+    const bool may =
+        context.authorise(Operation::cluster_action, ResourceType::cluster, cluster_resource) ||
+        context.authorise(Operation::alter, ResourceType::cluster, cluster_resource);
     auto work = std::make_shared<Work>(context.executor);
     for (const auto& marker : request.markers) {
         auto& marker_answer = work->response.markers.emplace_back();
@@ -95,11 +96,21 @@ std::shared_ptr<Work> work_of(const RequestContext& context,
             auto& topic_answer = marker_answer.topics.emplace_back();
             topic_answer.name = topic.name;
             topic_answer.partitions.reserve(topic.partition_indexes.size());
+            const TopicImage* const known = image.find_topic(topic.name.view());
+            std::set<base::PartitionIndex> seen;
             for (const auto index : topic.partition_indexes) {
+                if (!seen.insert(index).second) continue;
                 auto& answer = topic_answer.partitions.emplace_back();
                 answer.partition_index = index;
+                const auto partition = local_partition(image, known, index);
+                if (!may || !partition) {
+                    answer.error_code =
+                        may ? partition.error() : ErrorCode::cluster_authorization_failed;
+                    continue;
+                }
                 auto& job = *work->jobs.emplace_back(std::make_unique<Job>());
                 job.at = {topic.name.str(), index};
+                job.partition = *partition;
                 job.producer = marker.producer_id;
                 job.commits = marker.transaction_result;
                 job.answer = &answer;
@@ -133,18 +144,9 @@ asio::awaitable<WriteTxnMarkersResponse> answer_later(RequestContext context,
 }  // namespace
 
 Answer<WriteTxnMarkersResponse> handle(RequestContext& context, WriteTxnMarkersRequest request) {
-    const auto work = work_of(context, request);
-    const bool may =
-        context.authorise(Operation::cluster_action, ResourceType::cluster, cluster_resource) ||
-        context.authorise(Operation::alter, ResourceType::cluster, cluster_resource);
     const auto image = context.image();
-    for (const auto& job : work->jobs) {
-        if (may) {
-            append(context, *image, work, *job);
-        } else {
-            job->outcome = ErrorCode::cluster_authorization_failed;
-        }
-    }
+    const auto work = work_of(context, *image, request);
+    for (const auto& job : work->jobs) append(context, work, *job);
     if (work->let_go()) return conclude(context, *work);
     return answer_later(context, work);
 }

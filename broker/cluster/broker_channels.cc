@@ -27,6 +27,18 @@ namespace {
 
 // ---- what is said, to whomever ------------------------------------------------------------
 
+template <class Api>
+std::int16_t newest_of(const InterbrokerVersions& versions) {
+    if constexpr (std::is_same_v<Api, protocol::LeaderAndIsrApi>) {
+        return versions.leader_and_isr;
+    } else if constexpr (std::is_same_v<Api, protocol::UpdateMetadataApi>) {
+        return versions.update_metadata;
+    } else {
+        static_assert(std::is_same_v<Api, protocol::StopReplicaApi>);
+        return versions.stop_replica;
+    }
+}
+
 // A broker behind a socket.
 class Remote {
 public:
@@ -36,14 +48,16 @@ public:
     template <class Api>
     std::int16_t version() const {
         const auto known = connection_.versions().find(Api::key);
-        const bool is_known = known != connection_.versions().end();
-        return is_known ? std::min(newest<Api>(), known->second.most) : newest<Api>();
+        const auto newest = newest_of<Api>(newest_);
+        return known != connection_.versions().end() ? std::min(newest, known->second.most)
+                                                     : newest;
     }
 
     // False when no answer comes; `take` has what it says.
     template <class Api, class Response, class Request, class Take>
     bool ask(const Request& request, Take take) {
-        const auto answer = connection_.call<Api, Response>(request, deadline_, newest<Api>());
+        const auto answer =
+            connection_.call<Api, Response>(request, deadline_, newest_of<Api>(newest_));
         if (!answer) {
             fault_ = answer.error().detail;
             return false;
@@ -55,18 +69,6 @@ public:
     const std::string& fault() const { return fault_; }
 
 private:
-    template <class Api>
-    std::int16_t newest() const {
-        if constexpr (std::is_same_v<Api, protocol::LeaderAndIsrApi>) {
-            return newest_.leader_and_isr;
-        } else if constexpr (std::is_same_v<Api, protocol::UpdateMetadataApi>) {
-            return newest_.update_metadata;
-        } else {
-            static_assert(std::is_same_v<Api, protocol::StopReplicaApi>);
-            return newest_.stop_replica;
-        }
-    }
-
     Connection& connection_;
     const InterbrokerVersions& newest_;
     const Deadline deadline_;
@@ -76,11 +78,13 @@ private:
 // This broker.
 class Local {
 public:
-    explicit Local(const BrokerChannels::Here& here) : here_(here) {}
+    Local(const BrokerChannels::Here& here, const InterbrokerVersions& newest)
+        : here_(here), newest_(newest) {}
 
+    // It learns no more than the others do.
     template <class Api>
     std::int16_t version() const {
-        return Api::version_max;
+        return newest_of<Api>(newest_);
     }
 
     template <class Api, class Response, class Request, class Take>
@@ -97,6 +101,7 @@ public:
 
 private:
     const BrokerChannels::Here& here_;
+    const InterbrokerVersions& newest_;
 };
 
 template <class Peer>
@@ -281,7 +286,7 @@ BrokerChannels::~BrokerChannels() = default;
 
 void BrokerChannels::send(const Term& term, BrokerRequest request) {
     if (request.broker == settings_.here.id) {
-        Local local(settings_.here);
+        Local local(settings_.here, settings_.versions);
         return settings_.replied(tell(local, term, request, settings_.listener));
     }
     close_unless([&](BrokerId id, const Channel& channel) {

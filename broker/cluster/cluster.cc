@@ -188,7 +188,7 @@ void Cluster::stop() {
     }
     logs().stop(parts_->membership.broker_epoch());
     // Gone for good: nobody waits for this session's time-out.
-    if (store().end_session()) forget_session_key(logs().first_directory());
+    if (store().end_session()) forget_session_key(logs().first_online());
     store().stop();
 }
 

@@ -46,6 +46,14 @@ base::Uuid ClusterCore::random_uuid() const {
     return id;
 }
 
+InterbrokerVersions ClusterCore::versions() const {
+    return interbroker_versions(settings.config->inter_broker_protocol_version);
+}
+
+base::Uuid ClusterCore::new_topic_id() const {
+    return versions().has_topic_ids ? random_uuid() : base::Uuid{};
+}
+
 Result<std::vector<OpResult>, ZkError> commit_in_parts(MetadataStore& store, std::vector<Op> ops,
                                                        const Guard& guard) {
     std::vector<OpResult> results;

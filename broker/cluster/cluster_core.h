@@ -8,6 +8,7 @@
 #include "broker/cluster/current_image.h"
 #include "broker/cluster/metadata_store.h"
 #include "broker/cluster/znodes.h"
+#include "broker/config/interbroker_versions.h"
 #include "broker/replica/log_manager.h"
 #include "protocol/base/result.h"
 
@@ -43,6 +44,9 @@ public:
 
     // A topic id. Kafka avoids those that look like flags.
     base::Uuid random_uuid() const;
+    // That of a new topic: zero where inter.broker.protocol.version knows none.
+    base::Uuid new_topic_id() const;
+    InterbrokerVersions versions() const;
 
     // As commit_in_parts().
     [[nodiscard]] base::Result<std::vector<coordinator::OpResult>, coordinator::ZkError> commit(

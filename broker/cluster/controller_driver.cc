@@ -97,8 +97,8 @@ bool ControllerDriver::take_office() {
         places_ = {};  // They are the controller's business.
         return false;
     }
-    auto tree = read_tree(store_, {(*term)->epoch_version, ports_.random_id});
-    if (!tree) {
+    auto tree = read_tree(store_, term_of_tree(**term));
+    if (!tree || !settle_features(store_, settings_.versions, (*term)->epoch_version)) {
         try_again();
         return false;
     }
@@ -112,6 +112,11 @@ bool ControllerDriver::take_office() {
     places_ = PlacesToLook::everywhere();
     places_.brokers = places_.all_topics = places_.deletions = false;
     return true;
+}
+
+// Old protocols know no topic ids, and those that topics have anyway stay as they are.
+TermOfTree ControllerDriver::term_of_tree(const control::Term& term) const {
+    return {term.epoch_version, settings_.versions.has_topic_ids ? ports_.random_id : nullptr};
 }
 
 void ControllerDriver::leave_office() {
@@ -197,8 +202,8 @@ Result<void, ZkError> ControllerDriver::look_at_topics(const std::set<std::strin
         controller_->image().for_each(
             [&](const control::Partition& partition) { wanted.insert(partition.topic->name); });
     }
-    auto topics = read_topics(store_, {controller_->term().epoch_version, ports_.random_id},
-                              {wanted.begin(), wanted.end()});
+    auto topics =
+        read_topics(store_, term_of_tree(controller_->term()), {wanted.begin(), wanted.end()});
     if (!topics) return Unexpected(topics.error());
     for (const control::TopicNode& topic : *topics) {
         wanted.erase(topic.name);

@@ -20,6 +20,7 @@
 #pragma once
 
 #include "broker/cluster/controller_tree.h"
+#include "broker/config/interbroker_versions.h"
 #include "coordinator/controller/controller.h"
 
 #include <cstdint>
@@ -56,6 +57,7 @@ public:
         base::BrokerId self;
         control::ControllerSettings controller = {};
         bool deletes_topics = true;  // delete.topic.enable
+        InterbrokerVersions versions = interbroker_versions("");
     };
 
     struct Ports {
@@ -129,6 +131,7 @@ private:
     // Whether there is a term, and the tree can be reached.
     bool is_in_office();
     bool is_term(std::int32_t controller_epoch) const;
+    TermOfTree term_of_tree(const control::Term& term) const;
     bool take_office();
     void forget_term(const control::Effects& last);
     void try_again();

@@ -40,6 +40,29 @@ Claim claim_office(BrokerId self, std::int64_t now_ms, const std::optional<NodeV
     return claim;
 }
 
+std::optional<coordinator::Op> feature_op(const std::optional<NodeView>& node,
+                                          const InterbrokerVersions& versions) {
+    const std::string where(path::feature);
+    auto text = znodes::write(znodes::Features{.enabled = versions.has_features}, versions.feature);
+    if (!node) return persistent(where, std::move(text));
+    const auto known = node->data ? znodes::parse_features(*node->data) : std::nullopt;
+    const bool stays = (known && !known->max_version_levels.empty()) || node->data == text;
+    if (stays) return std::nullopt;
+    return coordinator::SetData{where, std::move(text), node->stat.version};
+}
+
+Result<void, ZkError> settle_features(MetadataStore& store, const InterbrokerVersions& versions,
+                                      std::int32_t epoch_version) {
+    const auto node = store.get(std::string(path::feature));
+    if (!node) return Unexpected(node.error());
+    auto op = feature_op(*node, versions);
+    if (!op) return {};
+    const auto done = store.commit(
+        {coordinator::Check{std::string(path::controller_epoch), epoch_version}, *std::move(op)});
+    if (!done) return Unexpected(done.error().error);
+    return {};
+}
+
 Result<bool, ZkError> holds_office(MetadataStore& store) {
     const auto node = store.get(std::string(path::controller));
     if (!node) return Unexpected(node.error());

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "broker/cluster/metadata_store.h"
+#include "broker/config/interbroker_versions.h"
 #include "coordinator/controller/cluster_state.h"
 
 #include <cstdint>
@@ -28,6 +29,14 @@ struct Claim {
 Claim claim_office(base::BrokerId self, std::int64_t now_ms,
                    const std::optional<coordinator::NodeView>& controller,
                    const std::optional<coordinator::NodeView>& epoch, std::int32_t last = 0);
+
+// What makes of /feature what brokers that speak so take from it; nothing when it is that already.
+// One that names features stays as it is.
+std::optional<coordinator::Op> feature_op(const std::optional<coordinator::NodeView>& node,
+                                          const InterbrokerVersions& versions);
+// The same in a term. Errors: bad_version, connection_loss.
+[[nodiscard]] base::Result<void, coordinator::ZkError> settle_features(
+    MetadataStore& store, const InterbrokerVersions& versions, std::int32_t epoch_version);
 
 // Whether /controller is the store's session's. Errors: connection_loss.
 [[nodiscard]] base::Result<bool, coordinator::ZkError> holds_office(MetadataStore& store);

@@ -39,7 +39,8 @@ void ControllerOffice::open() {
     driver_.emplace(*core_.store,
                     ControllerDriver::Settings{.self = core_.self,
                                                .controller = settings_of(*config),
-                                               .deletes_topics = config->delete_topic_enable},
+                                               .deletes_topics = config->delete_topic_enable,
+                                               .versions = core_.versions()},
                     ports());
     if (config->auto_leader_rebalance_enable) wait_to_rebalance(first_rebalance_seconds);
     driver_->look(PlacesToLook::everywhere());
@@ -61,7 +62,7 @@ BrokerChannels::Settings ControllerOffice::channel_settings() {
     BrokerChannels::Settings settings;
     settings.listener = config->inter_broker_listener();
     settings.patience = std::chrono::milliseconds(config->controller_socket_timeout_ms);
-    settings.versions = interbroker_versions(config->inter_broker_protocol_version);
+    settings.versions = core_.versions();
     settings.here.id = core_.self;
     settings.here.roles = [this](const auto& request) { return replicas_.apply(request); };
     settings.here.metadata = [this](const auto& request) { return replicas_.apply(request); };

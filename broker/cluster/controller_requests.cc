@@ -25,8 +25,10 @@ constexpr std::int16_t metadata_grouped_since = 5;
 constexpr std::int16_t stops_grouped_since = 1;
 // From which version on each partition says for itself whether it is to be deleted.
 constexpr std::int16_t stops_told_apart_since = 3;
-// From which version on the response names topics by id.
-constexpr std::int16_t roles_answered_by_id_since = 5;
+// From which version on topics have ids; the answer names them by nothing else then.
+constexpr std::int16_t roles_by_id_since = 5;
+constexpr std::int16_t metadata_by_id_since = 7;
+constexpr base::Uuid no_id{};
 
 template <class Request>
 Request begin(const Term& term, const BrokerRequest& what) {
@@ -124,7 +126,8 @@ LeaderAndIsrRequest leader_and_isr(const Term& term, const BrokerRequest& what,
         if (version < roles_grouped_since) {
             request.ungrouped_partition_states.push_back(role_of(partition));
         } else {
-            group_of(request.topic_states, partition.topic, partition.topic_id)
+            const auto& id = version < roles_by_id_since ? no_id : partition.topic_id;
+            group_of(request.topic_states, partition.topic, id)
                 .partition_states.push_back(role_of(partition));
         }
     }
@@ -147,7 +150,8 @@ UpdateMetadataRequest update_metadata(const Term& term, const BrokerRequest& wha
         if (version < metadata_grouped_since) {
             request.ungrouped_partition_states.push_back(metadata_of(partition));
         } else {
-            group_of(request.topic_states, partition.topic, partition.topic_id)
+            const auto& id = version < metadata_by_id_since ? no_id : partition.topic_id;
+            group_of(request.topic_states, partition.topic, id)
                 .partition_states.push_back(metadata_of(partition));
         }
     }
@@ -183,7 +187,7 @@ std::vector<control::PartitionError> errors_of(const control::LeaderAndIsr& aske
                                                const LeaderAndIsrResponse& response,
                                                std::int16_t version) {
     std::vector<control::PartitionError> errors;
-    if (version < roles_answered_by_id_since) {
+    if (version < roles_by_id_since) {
         for (const auto& each : response.partition_errors)
             errors.push_back({{each.topic_name.str(), each.partition_index}, each.error_code});
         return errors;

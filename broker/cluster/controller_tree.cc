@@ -149,7 +149,7 @@ Result<std::vector<FoundTopic>, ZkError> find_topics(MetadataStore& store,
 Result<bool, ZkError> name_topics(MetadataStore& store, const TermOfTree& term,
                                   std::vector<FoundTopic>& topics) {
     for (FoundTopic& topic : topics) {
-        if (topic.assignment.topic_id) continue;
+        if (topic.assignment.topic_id || !term.random_id) continue;
         topic.assignment.topic_id = term.random_id();
         auto done = store.commit(
             {in_term(term.epoch_version),
@@ -224,7 +224,8 @@ Result<std::vector<control::TopicNode>, ZkError> read_topics(
     auto state = states->begin();
     for (std::size_t i = 0; i < found.size(); ++i) {
         const FoundTopic& topic = found[i];
-        control::TopicNode node{topic.name, *topic.assignment.topic_id, topic.node.stat.version};
+        control::TopicNode node{topic.name, topic.assignment.topic_id.value_or(base::Uuid{}),
+                                topic.node.stat.version};
         for (const auto& [index, replicas] : topic.assignment.partitions) {
             node.partitions.push_back(
                 {index, assignment_of(topic.assignment, index, replicas), std::move(*state++)});

@@ -28,7 +28,8 @@ namespace broker {
 
 namespace control = coordinator::controller;
 
-// The term in which something is written, and where its topic ids come from.
+// The term in which something is written, and where its topic ids come from; empty: topics get
+// none.
 struct TermOfTree {
     std::int32_t epoch_version = 0;
     std::function<base::Uuid()> random_id;
@@ -39,7 +40,8 @@ struct TermOfTree {
 [[nodiscard]] base::Result<std::vector<control::Broker>, coordinator::ZkError> read_brokers(
     MetadataStore& store);
 
-// Those of `names` that there are. One without a topic id, as old tools make them, gets it first.
+// Those of `names` that there are. One without a topic id, as old tools and brokers make them, gets
+// it first.
 [[nodiscard]] base::Result<std::vector<control::TopicNode>, coordinator::ZkError> read_topics(
     MetadataStore& store, const TermOfTree& term, const std::vector<std::string>& names);
 

@@ -52,6 +52,18 @@ const BrokerImage* ClusterImage::find_broker(base::BrokerId id) const noexcept {
     return found == brokers.end() ? nullptr : &*found;
 }
 
+bool ClusterImage::is_offline(const PartitionImage& partition,
+                              base::BrokerId replica) const noexcept {
+    if (replica == self) return !partition.local || partition.local->is_offline();
+    return !find_broker(replica) ||
+           std::ranges::find(partition.offline, replica) != partition.offline.end();
+}
+
+const BrokerImage* ClusterImage::leader_of(const PartitionImage& partition) const noexcept {
+    const bool has_failed = partition.leader == self && is_offline(partition, self);
+    return has_failed ? nullptr : find_broker(partition.leader);
+}
+
 std::vector<TopicPointer> ClusterImage::topics() const {
     std::vector<TopicPointer> all;
     all.reserve(by_name_.size());

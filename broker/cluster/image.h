@@ -41,6 +41,7 @@ struct PartitionImage {
     base::LeaderEpoch leader_epoch{-1};
     std::vector<base::BrokerId> replicas;  // The preferred leader first.
     std::vector<base::BrokerId> isr;
+    std::vector<base::BrokerId> offline;  // Replicas that the controller calls so.
     std::shared_ptr<Partition>
         local;  // This broker's copy; null when it has none or cannot open it.
 
@@ -98,6 +99,10 @@ public:
     const TopicImage* find_topic(const base::Uuid& id) const noexcept;
     TopicPointer share_topic(std::string_view name) const;
     const BrokerImage* find_broker(base::BrokerId id) const noexcept;
+    // Whether a replica serves nobody: its broker is away, or its log directory has failed.
+    bool is_offline(const PartitionImage& partition, base::BrokerId replica) const noexcept;
+    // Null where nobody leads: its broker is away, or leads here without its log directory.
+    const BrokerImage* leader_of(const PartitionImage& partition) const noexcept;
 
     std::size_t topic_count() const noexcept { return by_name_.size(); }
     // Sorted by name.

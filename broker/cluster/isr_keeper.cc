@@ -20,6 +20,7 @@ using protocol::ErrorCode;
 namespace {
 
 constexpr std::chrono::milliseconds retry_after{50};
+constexpr std::int16_t version_by_name = 1;  // The last one.
 
 Deadline deadline(const ClusterImage& image) {
     return after(std::chrono::milliseconds(image.config->controller_socket_timeout_ms));
@@ -147,6 +148,9 @@ bool IsrKeeper::send(const ClusterImage& image, std::int16_t version_max, Wishes
     AlterPartitionRequest request;
     request.broker_id = image.self;
     request.broker_epoch = ports_.broker_epoch();
+    const bool have_ids = std::ranges::none_of(
+        wishes, [](const auto& each) { return each.second.partition->topic_id() == base::Uuid{}; });
+    if (!have_ids) version_max = std::min(version_max, version_by_name);
     for (const auto& [at, wish] : wishes) {
         if (request.topics.empty() || request.topics.back().topic_name != at.topic) {
             auto& topic = request.topics.emplace_back();

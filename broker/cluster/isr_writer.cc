@@ -1,6 +1,5 @@
 #include "broker/cluster/isr_writer.h"
 
-#include "broker/cluster/cluster_core.h"
 #include "broker/cluster/znodes.h"
 
 #include <algorithm>

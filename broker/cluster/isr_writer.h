@@ -1,8 +1,10 @@
-// isr_writer: how a leader changes the ISR of its partition by itself, in a cluster that is not to
-// speak newer than Kafka 2.6 (inter.broker.protocol.version).
+// isr_writer: what a broker writes into the tree for the controller to see: the ISR of a partition
+// that it leads, in a cluster that is not to speak newer than Kafka 2.6
+// (inter.broker.protocol.version), and notes.
 //
 //     /brokers/topics/T/partitions/P/state      the new ISR, if the node is as the leader knows it
 //     /isr_change_notification/isr_change_N     the partitions that the controller is to read again
+//     /log_dir_event_notification/log_dir_event_N     a log directory of this broker has failed
 //
 // The version of the node is that of the state which the proposal builds on, and in that state the
 // term is looked at: so a leader that is none any more writes nothing.

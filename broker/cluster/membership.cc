@@ -77,10 +77,11 @@ Result<void, std::string> Membership::store_cluster_id(
     core_.cluster_id = has_name ? stored->cluster : storage::uuid_text(core_.random_uuid());
     const auto made =
         core_.store->commit({persistent(where, znodes::write_cluster_id(core_.cluster_id))});
-    if (!made)
-        return Unexpected("the cluster id cannot be stored: " +
-                          coordinator::to_string(made.error().error));
-    return {};
+    if (made) return {};
+    // Another broker that starts just now was faster: it has named the cluster.
+    if (made.error().error == ZkError::node_exists) return store_cluster_id(stored);
+    return Unexpected("the cluster id cannot be stored: " +
+                      coordinator::to_string(made.error().error));
 }
 
 Result<BrokerId, std::string> Membership::choose_id(
@@ -108,10 +109,11 @@ Result<BrokerId, std::string> Membership::choose_id(
 
 Result<Membership::Seen, std::string> Membership::look() {
     const std::string paths[] = {path::broker(core_.self), std::string(path::controller),
-                                 std::string(path::controller_epoch)};
+                                 std::string(path::controller_epoch), std::string(path::feature)};
     auto nodes = core_.store->get(paths);
     if (!nodes) return unreadable();
-    return Seen{std::move((*nodes)[0]), std::move((*nodes)[1]), std::move((*nodes)[2])};
+    return Seen{std::move((*nodes)[0]), std::move((*nodes)[1]), std::move((*nodes)[2]),
+                std::move((*nodes)[3])};
 }
 
 bool Membership::is_ours(const std::optional<NodeView>& node) const {
@@ -204,7 +206,7 @@ Result<void, ZkError> Membership::enter(const Seen& seen, bool renew) {
         registration_.timestamp_ms = core_.settings.wall_ms();
         coordinator::Create create;
         create.path = path::broker(core_.self);
-        create.data = znodes::write(registration_);
+        create.data = znodes::write(registration_, core_.versions().registration);
         create.kind = coordinator::NodeKind::ephemeral;
         if (seen.broker) ops.push_back(coordinator::Delete{create.path});
         registered = ops.size();
@@ -219,6 +221,7 @@ Result<void, ZkError> Membership::enter(const Seen& seen, bool renew) {
                                   core_.controller_epoch);
         std::ranges::move(claim.ops, std::back_inserter(ops));
         epoch = claim.epoch;
+        if (auto op = feature_op(seen.feature, core_.versions())) ops.push_back(*std::move(op));
     }
     if (ops.empty()) return {};
     const auto done = core_.store->commit(std::move(ops));
@@ -229,7 +232,7 @@ Result<void, ZkError> Membership::enter(const Seen& seen, bool renew) {
 }
 
 Result<void, std::string> Membership::keep_session() {
-    return write_session_key(core_.logs->first_directory(), core_.store->session());
+    return write_session_key(core_.logs->first_online(), core_.store->session());
 }
 
 void Membership::mend() {

@@ -47,11 +47,12 @@ public:
     std::int64_t broker_epoch() const noexcept { return broker_epoch_; }
 
 private:
-    // What the tree says of this broker and of the controller.
+    // What the tree says of this broker, of the controller, and of what that one says.
     struct Seen {
         std::optional<coordinator::NodeView> broker;
         std::optional<coordinator::NodeView> controller;
         std::optional<coordinator::NodeView> epoch;
+        std::optional<coordinator::NodeView> feature;
     };
 
     [[nodiscard]] base::Result<void, std::string> store_cluster_id(

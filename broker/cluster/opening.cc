@@ -1,5 +1,6 @@
 #include "broker/cluster/opening.h"
 
+#include "broker/cluster/controller_election.h"
 #include "broker/cluster/embedded_store.h"
 #include "broker/cluster/session_key.h"
 #include "broker/cluster/znodes.h"
@@ -20,6 +21,17 @@ using base::Unexpected;
 using coordinator::Op;
 namespace path = znodes::path;
 
+namespace {
+
+// Of the metadata service in this process, if it is to be there. Never another log directory than
+// the first, even when that one fails: the metadata would begin anew.
+std::optional<std::string> metadata_directory(const BrokerConfig& config) {
+    if (config.zookeeper_connect && !config.zookeeper_connect->empty()) return std::nullopt;
+    return config.milena_metadata_dir.value_or(split_list(config.log_dirs).front());
+}
+
+}  // namespace
+
 Result<void, std::string> open_log_directories(ClusterCore& core, boost::asio::thread_pool& disk) {
     const BrokerConfig& config = *core.settings.config;
     LogManager::Settings logs;
@@ -33,6 +45,7 @@ Result<void, std::string> open_log_directories(ClusterCore& core, boost::asio::t
     logs.monotonic_ms = core.settings.monotonic_ms;
     logs.on_failed = [&core] { core.directory_failed(); };
     logs.on_last_failed = core.settings.on_fatal;
+    logs.metadata_directory = metadata_directory(config);
     logs.cleaner = [&core] { return cleaner_settings(*core.image()->config); };
     logs.random_id = [&core] { return core.random_uuid(); };
     const auto& threads = config.num_replica_alter_log_dirs_threads;
@@ -49,6 +62,7 @@ Result<void, std::string> open_log_directories(ClusterCore& core, boost::asio::t
         return 100.0 * double(space.available) / double(space.capacity);
     };
     logs.free_percentage_min = config.milena_log_dir_free_percentage_min;
+    logs.keeps_topic_ids = core.versions().has_topic_ids;
     std::uint64_t seed = 0;
     core.settings.random(std::as_writable_bytes(std::span(&seed, 1)));
     logs.seed = seed;
@@ -61,11 +75,12 @@ Result<void, std::string> open_log_directories(ClusterCore& core, boost::asio::t
 namespace {
 
 Result<coordinator::MetadataService*, std::string> open_embedded(
-    ClusterCore& core, const std::optional<coordinator::SessionKey>& last) {
+    ClusterCore& core, const std::string& directory,
+    const std::optional<coordinator::SessionKey>& last) {
     const BrokerConfig& config = *core.settings.config;
     coordinator::MetadataService::Settings metadata;
     metadata.disk = &storage::real_disk();
-    metadata.directory = config.milena_metadata_dir.value_or(core.logs->first_directory());
+    metadata.directory = directory;
     // Not even a journal of ours is put beside what somebody else's broker may want again.
     if (core.logs->has_partitions() &&
         !coordinator::holds_metadata(*metadata.disk, metadata.directory)) {
@@ -92,10 +107,10 @@ Result<coordinator::MetadataService*, std::string> open_embedded(
 
 Result<coordinator::MetadataService*, std::string> open_store(ClusterCore& core) {
     const BrokerConfig& config = *core.settings.config;
-    const auto last = read_session_key(core.logs->first_directory());
+    const auto last = read_session_key(core.logs->first_online());
     if (!last) return Unexpected(last.error());
-    if (!config.zookeeper_connect || config.zookeeper_connect->empty())
-        return open_embedded(core, *last);
+    if (const auto directory = metadata_directory(config))
+        return open_embedded(core, *directory, *last);
     ZookeeperStore::Settings settings;
     settings.connect = *config.zookeeper_connect;
     settings.session_timeout_ms = static_cast<std::int32_t>(config.zookeeper_session_timeout_ms);
@@ -112,21 +127,25 @@ Result<coordinator::MetadataService*, std::string> open_store(ClusterCore& core)
 Result<void, std::string> make_paths(ClusterCore& core) {
     auto wanted = znodes::persistent_paths();
     wanted.emplace_back(path::feature);
-    const auto there = core.store->get(wanted);
-    if (!there) return Unexpected<std::string>("the metadata cannot be read");
-    std::vector<Op> ops;
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-        if ((*there)[i]) continue;
-        const bool is_feature = wanted[i] == path::feature;
-        ops.push_back(
-            persistent(wanted[i], is_feature ? coordinator::Data(znodes::write(znodes::Features()))
-                                             : std::nullopt));
-    }
-    if (const auto made = core.commit(std::move(ops)); !made) {
+    for (;;) {
+        const auto there = core.store->get(wanted);
+        if (!there) return Unexpected<std::string>("the metadata cannot be read");
+        std::vector<Op> ops;
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+            if ((*there)[i]) continue;
+            if (wanted[i] == path::feature) {
+                ops.push_back(*feature_op(std::nullopt, core.versions()));
+            } else {
+                ops.push_back(persistent(wanted[i]));
+            }
+        }
+        const auto made = core.commit(std::move(ops));
+        if (made) return {};
+        // Another broker that starts just now makes them too.
+        if (made.error() == coordinator::ZkError::node_exists) continue;
         return Unexpected("Kafka's paths cannot be made in the metadata: " +
                           coordinator::to_string(made.error()));
     }
-    return {};
 }
 
 Result<void, std::string> finish_deletions(ClusterCore& core, TopicControl& topics) {

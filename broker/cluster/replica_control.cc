@@ -60,6 +60,16 @@ PartitionImage& place_of(TopicImage& topic, PartitionIndex index) {
     return topic.partitions[at];
 }
 
+// What is here of a topic stays where it is while another has taken its name: until the controller
+// has it deleted it is in the way of the new one's log.
+void keep_logs(const TopicImage& gone, TopicImage& topic) {
+    for (std::size_t i = 0; i < gone.partitions.size(); ++i) {
+        if (!gone.partitions[i].local) continue;
+        place_of(topic, PartitionIndex(static_cast<std::int32_t>(i))).local =
+            gone.partitions[i].local;
+    }
+}
+
 // Whoever waits for followers to delete records waits for those that are alive.
 void wake_deletions(const ClusterImage& image) {
     for (const auto& topic : image.topics()) {
@@ -150,6 +160,7 @@ std::shared_ptr<TopicImage> ReplicaControl::draft_topic(ClusterImage& image,
     topic->name = name;
     topic->id = id;
     topic->is_internal = is_internal_topic(name);
+    if (known) keep_logs(*known, *topic);
     const std::string where = topic_config_path(name);
     const auto node = core_.store->get(where);
     topic->config = effective_config(image.config, node ? config_of(where, *node) : ConfigMap{});
@@ -158,26 +169,43 @@ std::shared_ptr<TopicImage> ReplicaControl::draft_topic(ClusterImage& image,
 
 // ---- LeaderAndIsr --------------------------------------------------------------------------
 
-ErrorCode ReplicaControl::judge(const ClusterImage& image, const std::string& topic,
+// This broker's copy, also of a topic that clients do not see any more.
+std::shared_ptr<Partition> ReplicaControl::local_of(const ClusterImage& image,
+                                                    const TopicPartition& at) const {
+    const TopicImage* const known = image.find_topic(at.topic);
+    const PartitionImage* const partition = known ? known->find(at.partition) : nullptr;
+    if (partition && partition->local) return partition->local;
+    const auto of_gone = stopped_.find(at);
+    return of_gone == stopped_.end() ? nullptr : of_gone->second;
+}
+
+ErrorCode ReplicaControl::judge(const ClusterImage& image, const TopicPartition& at,
                                 const base::Uuid& id, const Role& role) const {
+    const auto local = local_of(image, at);
+    const auto ours = local ? local->topic_id() : base::Uuid{};
+    if (id != base::Uuid{} && ours != base::Uuid{} && id != ours)
+        return ErrorCode::inconsistent_topic_id;
     if (std::ranges::find(role.replicas, core_.self) == role.replicas.end())
         return ErrorCode::unknown_topic_or_partition;
-    const auto* const known = image.find_topic(topic);
-    const auto* const partition = known ? known->find(role.partition_index) : nullptr;
-    if (partition && partition->local) {
-        const auto& ours = partition->local->topic_id();
-        if (id != base::Uuid{} && ours != base::Uuid{} && id != ours)
-            return ErrorCode::inconsistent_topic_id;
-    }
     // Told or not: the controller asks this of a broker that has lost a log directory.
-    const bool is_lost = partition && partition->local ? partition->local->is_offline()
-                                                       : !role.is_new && core_.logs->has_failed();
+    const bool is_lost = local ? local->is_offline() : !role.is_new && core_.logs->has_failed();
     if (is_lost) return ErrorCode::kafka_storage_error;
-    const auto term = terms_.find({topic, role.partition_index});
+    const auto term = terms_.find(at);
     const bool is_over = term != terms_.end() && role.leader_epoch <= term->second;
     if (is_over && !base::is_planted(base::Plant::stale_leader_accepted))
         return ErrorCode::stale_controller_epoch;
     return ErrorCode::none;
+}
+
+// Whether a role of the term that runs has something new all the same.
+bool ReplicaControl::gives_id(const ClusterImage& image, const TopicPartition& at,
+                              const base::Uuid& id, LeaderEpoch term) const {
+    const TopicImage* const known = image.find_topic(at.topic);
+    const PartitionImage* const partition = known ? known->find(at.partition) : nullptr;
+    const auto running = terms_.find(at);
+    return partition && partition->local && id != base::Uuid{} &&
+           partition->local->topic_id() == base::Uuid{} && running != terms_.end() &&
+           running->second == term;
 }
 
 void ReplicaControl::take_role(TopicImage& topic, const Role& role, const ClusterImage& image) {
@@ -188,6 +216,8 @@ void ReplicaControl::take_role(TopicImage& topic, const Role& role, const Cluste
     partition.replicas = role.replicas;
     partition.isr = role.isr;
     fetchers_.leave(at);
+    auto of_gone = stopped_.extract(at);
+    if (!partition.local && of_gone) partition.local = std::move(of_gone.mapped());
     if (!partition.local) {
         auto made = core_.logs->create(at, topic.id, topic.log_settings(*image.config));
         if (!made) return base::log_error("storage", made.error());
@@ -224,23 +254,33 @@ LeaderAndIsrResponse ReplicaControl::apply(const LeaderAndIsrRequest& request) {
     Drafts drafts;
     std::size_t places_left = new_places_max;
     std::vector<std::pair<std::shared_ptr<Partition>, const Role*>> taken;
+    bool is_named = false;
     each_partition(request, [&](const std::string& name, const base::Uuid& id, const Role& role) {
+        const TopicPartition at{name, role.partition_index};
         auto error = response.error_code != ErrorCode::none ? response.error_code
-                                                            : judge(next, name, id, role);
+                                                            : judge(next, at, id, role);
+        const bool is_role = error == ErrorCode::none;
+        if (error == ErrorCode::stale_controller_epoch && response.error_code == ErrorCode::none &&
+            gives_id(next, at, id, role.leader_epoch))
+            error = ErrorCode::none;
         if (error == ErrorCode::none &&
             !has_place(latest(drafts, next, name), name, role.partition_index, places_left))
             error = ErrorCode::unknown_topic_or_partition;
         if (error != ErrorCode::none) return answer(name, id, role.partition_index, error);
         auto& draft = drafts[name];
         if (!draft) draft = draft_topic(next, name, id);
-        take_role(*draft, role, next);
+        if (is_role) take_role(*draft, role, next);
         const auto& local = draft->find(role.partition_index)->local;
         answer(name, id, role.partition_index,
                local ? ErrorCode::none : ErrorCode::kafka_storage_error);
-        if (local) taken.emplace_back(local, &role);
+        if (!local) return;
+        if (is_role) taken.emplace_back(local, &role);
+        if (id == base::Uuid{} || local->topic_id() != base::Uuid{}) return;
+        core_.logs->name_topic(*local, id);
+        is_named = true;
     });
     for (auto& [name, draft] : drafts) next.set_topic(std::move(draft));
-    if (taken.empty()) return response;
+    if (taken.empty() && !is_named) return response;
     for (const auto& [partition, role] : taken) {
         if (role->leader == core_.self || role->leader < BrokerId(0)) continue;
         auto address = interbroker_address(next, role->leader);
@@ -294,6 +334,7 @@ UpdateMetadataResponse ReplicaControl::apply(const UpdateMetadataRequest& reques
     Drafts drafts;
     std::size_t places_left = new_places_max;
     std::set<std::string> going;
+    bool has_left = false;
     each_partition(request, [&](const std::string& name, const base::Uuid& id, const auto& state) {
         if (state.leader == topic_is_going) {
             if (storage::is_topic_name(name)) going.insert(name);
@@ -306,16 +347,20 @@ UpdateMetadataResponse ReplicaControl::apply(const UpdateMetadataRequest& reques
         auto& partition = place_of(*draft, state.partition_index);
         // Our own role may be newer than what the controller has told everybody.
         if (state.leader_epoch < partition.leader_epoch) return;
+        has_left |= partition.leader == core_.self && state.leader != core_.self;
         partition.leader = state.leader;
         partition.leader_epoch = state.leader_epoch;
         partition.replicas = state.replicas;
         partition.isr = state.isr;
+        partition.offline = state.offline_replicas;
     });
     for (auto& [name, draft] : drafts) next.set_topic(std::move(draft));
     forget_deleted(next, going);
     core_.current.publish(std::move(next));
     if (brokers_moved) wake_deletions(*core_.image());
     if (!going.empty()) ports_.topics_gone(going);
+    // Whose log directory has failed gets no other word of it.
+    if (has_left) ports_.roles_moved();
     return response;
 }
 
@@ -342,11 +387,7 @@ ErrorCode ReplicaControl::stop_one(const TopicPartition& at, LeaderEpoch epoch, 
         epoch != no_term && epoch != while_deleting && term != terms_.end() && epoch < term->second;
     if (is_over) return ErrorCode::fenced_leader_epoch;
     fetchers_.leave(at);
-    const auto known = core_.image()->share_topic(at.topic);
-    const auto* const partition = known ? known->find(at.partition) : nullptr;
-    auto local = partition ? partition->local : nullptr;
-    const auto of_gone = stopped_.find(at);
-    if (!local && of_gone != stopped_.end()) local = of_gone->second;
+    const auto local = local_of(*core_.image(), at);
     if (!local) return ErrorCode::none;
     if (local->is_offline()) return ErrorCode::kafka_storage_error;
     local->resign();

@@ -6,7 +6,11 @@
 //                --StopReplica----> no role any more; the log goes if it is to be deleted
 //
 // A request of an earlier controller, or meant for this broker before it restarted, is refused; so
-// is a role of a term that is over. A controller repeats itself, so that is nothing unusual.
+// is a role of a term that is over. A controller repeats itself, so that is nothing unusual. In the
+// term that runs it may still give the topic its id, if that had none (clusters before Kafka 2.8).
+//
+// A log of another topic of the same name stays what it is until it is to be deleted; the new one
+// is answered inconsistent_topic_id meanwhile.
 //
 // Threads: the controller's, all but ask_for_isr().
 //
@@ -63,8 +67,12 @@ private:
                               std::int64_t broker_epoch);
     std::shared_ptr<TopicImage> draft_topic(ClusterImage& image, const std::string& name,
                                             const base::Uuid& id) const;
-    protocol::ErrorCode judge(const ClusterImage& image, const std::string& topic,
+    std::shared_ptr<Partition> local_of(const ClusterImage& image,
+                                        const base::TopicPartition& at) const;
+    protocol::ErrorCode judge(const ClusterImage& image, const base::TopicPartition& at,
                               const base::Uuid& id, const Role& role) const;
+    bool gives_id(const ClusterImage& image, const base::TopicPartition& at, const base::Uuid& id,
+                  base::LeaderEpoch term) const;
     void take_role(TopicImage& topic, const Role& role, const ClusterImage& image);
     void take_brokers(ClusterImage& image, const protocol::UpdateMetadataRequest& request) const;
     void forget_deleted(ClusterImage& image, const std::set<std::string>& topics);

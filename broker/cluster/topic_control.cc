@@ -170,7 +170,7 @@ std::optional<AdminOutcome> TopicControl::draft(const NewTopic& topic,
     }
     auto image = std::make_shared<TopicImage>();
     image->name = topic.name;
-    image->id = core_.random_uuid();
+    image->id = core_.new_topic_id();
     image->config = effective_config(now->config, topic.configs);
     image->is_internal = is_internal_topic(topic.name);
     for (const auto& replicas : *assignment) image->partitions.push_back(new_partition(replicas));
@@ -418,7 +418,7 @@ Result<void, std::string> TopicControl::adopt(const std::string& name,
     const std::size_t first = topic->partitions.size();
     if (!known) {
         topic->name = name;
-        topic->id = assignment.topic_id.value_or(core_.random_uuid());
+        topic->id = assignment.topic_id.value_or(core_.new_topic_id());
         topic->is_internal = is_internal_topic(name);
         topic->czxid = node.stat.czxid.value();
         const auto config = core_.store->get(topic_config_path(name));
@@ -438,7 +438,7 @@ Result<void, std::string> TopicControl::adopt(const std::string& name,
     if (!there) return Unexpected<std::string>("its states cannot be read");
     std::vector<Op> ops;
     // Tools before 2.8 know no topic ids, and write the node without one.
-    if (!assignment.topic_id)
+    if (!assignment.topic_id && topic->id != base::Uuid{})
         ops.push_back(
             coordinator::SetData{path::topic(name), assignment_text(*topic), node.stat.version});
     for (std::size_t i = first; i < topic->partitions.size(); ++i) {

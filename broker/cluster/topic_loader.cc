@@ -28,6 +28,10 @@ Result<void, std::string> TopicLoader::load() {
                        "other brokers have replicas too, and none of them is alive: this one leads "
                        "what it has in sync");
     }
+    if (const auto named = name_topics(); !named) {
+        return Unexpected("the ids of topics cannot be stored: " +
+                          coordinator::to_string(named.error()));
+    }
     const auto held =
         std::ranges::count_if(topics_, [](const auto& each) { return each.second.topic->is_held; });
     if (held > 0) {
@@ -86,7 +90,8 @@ Result<void, ZkError> TopicLoader::read_topics(ClusterImage& image) {
         topic->is_internal = is_internal_topic(name);
         topic->is_held = (*holds)[i].has_value();
         topic->czxid = node->stat.czxid.value();
-        topics_.emplace(name, Stored{std::move(*assignment), {}, {}, std::move(topic)});
+        topics_.emplace(
+            name, Stored{*std::move(assignment), node->stat.version, {}, {}, std::move(topic)});
     }
     return {};
 }
@@ -115,6 +120,25 @@ Result<void, ZkError> TopicLoader::read_states() {
             }
         }
     }
+    return {};
+}
+
+// Topics of the time before inter.broker.protocol.version 2.8, as a controller finds them: the ids
+// are in the tree before any directory has them. The directories may have kept those that an old
+// tool took out of it.
+Result<void, ZkError> TopicLoader::name_topics() {
+    if (core_.has_company || !core_.versions().has_topic_ids) return {};
+    const auto known = core_.logs->topic_ids();
+    std::vector<coordinator::Op> ops;
+    for (auto& [name, stored] : topics_) {
+        if (stored.topic->id != base::Uuid{}) continue;
+        const auto of_logs = known.find(name);
+        stored.topic->id = of_logs == known.end() ? core_.new_topic_id() : of_logs->second;
+        stored.assignment.topic_id = stored.topic->id;
+        ops.push_back(coordinator::SetData{path::topic(name), znodes::write(stored.assignment),
+                                           stored.version});
+    }
+    if (const auto done = core_.commit(std::move(ops)); !done) return Unexpected(done.error());
     return {};
 }
 

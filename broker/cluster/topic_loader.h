@@ -29,6 +29,7 @@ public:
 private:
     struct Stored {
         znodes::TopicAssignment assignment;
+        std::int32_t version = 0;  // Of its node.
         std::map<base::PartitionIndex, znodes::PartitionState> states;
         std::set<base::PartitionIndex> unreadable;  // Whose states are something else.
         std::shared_ptr<TopicImage> topic;
@@ -36,6 +37,7 @@ private:
 
     [[nodiscard]] base::Result<void, coordinator::ZkError> read_topics(ClusterImage& image);
     [[nodiscard]] base::Result<void, coordinator::ZkError> read_states();
+    [[nodiscard]] base::Result<void, coordinator::ZkError> name_topics();
     bool are_shared() const;
     [[nodiscard]] base::Result<void, std::string> open_logs(const ClusterImage& image);
     PartitionImage partition(const Stored& stored, const base::TopicPartition& at,

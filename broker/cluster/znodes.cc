@@ -1,67 +1,12 @@
 #include "broker/cluster/znodes.h"
 
+#include "broker/cluster/znode_json.h"
+
 #include <algorithm>
-#include <charconv>
-#include <concepts>
-#include <limits>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 namespace broker::znodes {
 namespace {
-
-using Json = nlohmann::ordered_json;  // Keys stay in the order in which they were put in.
-
-std::string text_of(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-// What the text says if it is a JSON object.
-std::optional<Json> parse_object(std::string_view text) {
-    auto json = Json::parse(text, nullptr, false);
-    if (!json.is_object()) return std::nullopt;
-    return json;
-}
-
-const Json* member(const Json& object, const char* key) {
-    const auto at = object.find(key);
-    return at == object.end() || at->is_null() ? nullptr : &*at;
-}
-
-template <std::integral T>
-std::optional<T> parse_integer(std::string_view text) {
-    T value{};
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return std::nullopt;
-    return value;
-}
-
-// A number, or a string that holds one: some keys are one or the other by version.
-template <std::integral T>
-std::optional<T> integer(const Json& json) {
-    if (json.is_string()) return parse_integer<T>(json.get_ref<const std::string&>());
-    if (json.is_number_unsigned()) {
-        const auto value = json.get<std::uint64_t>();
-        if (!std::in_range<T>(value)) return std::nullopt;
-        return static_cast<T>(value);
-    }
-    if (!json.is_number_integer()) return std::nullopt;
-    const auto value = json.get<std::int64_t>();
-    if (!std::in_range<T>(value)) return std::nullopt;
-    return static_cast<T>(value);
-}
-
-template <std::integral T>
-std::optional<T> integer(const Json& object, const char* key) {
-    const Json* value = member(object, key);
-    return value == nullptr ? std::nullopt : integer<T>(*value);
-}
-
-std::optional<std::string> string(const Json& object, const char* key) {
-    const Json* value = member(object, key);
-    if (value == nullptr || !value->is_string()) return std::nullopt;
-    return value->get<std::string>();
-}
 
 Json written(const std::vector<base::BrokerId>& brokers) {
     auto list = Json::array();
@@ -98,13 +43,6 @@ std::optional<TopicAssignment::Replicas> replicas(const Json& map) {
         replicas.emplace(*partition, std::move(*ids));
     }
     return replicas;
-}
-
-std::string joined(std::string_view parent, std::string_view child) {
-    std::string path(parent);
-    path += '/';
-    path += child;
-    return path;
 }
 
 // ---- end points ---------------------------------------------------------------------------
@@ -152,43 +90,6 @@ std::optional<std::vector<Endpoint>> endpoints(const Json& broker) {
         endpoints.push_back(std::move(*endpoint));
     }
     return endpoints;
-}
-
-// ---- entities of /config ------------------------------------------------------------------
-
-std::string_view folder(ConfigEntity::Type type) {
-    switch (type) {
-        case ConfigEntity::Type::topic:
-            return "topics";
-        case ConfigEntity::Type::broker:
-            return "brokers";
-        case ConfigEntity::Type::client:
-            return "clients";
-        case ConfigEntity::Type::user:
-        case ConfigEntity::Type::user_client:
-            return "users";
-        case ConfigEntity::Type::ip:
-            return "ips";
-    }
-    std::unreachable();
-}
-
-std::string entity_name(ConfigEntity::Type type, std::string_view name) {
-    const bool is_plain = type == ConfigEntity::Type::topic || type == ConfigEntity::Type::broker ||
-                          name == default_entity;
-    return is_plain ? std::string(name) : sanitise(name);
-}
-
-std::optional<ConfigEntity> entity(ConfigEntity::Type type, std::string_view text) {
-    if (text.empty() || text.contains('/')) return std::nullopt;
-    auto name = entity_name(type, "%") == "%" ? std::string(text) : desanitise(text);
-    if (!name) return std::nullopt;
-    return ConfigEntity{type, std::move(*name)};
-}
-
-bool stays_as_it_is(char byte) {
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9') || byte == '.' || byte == '-' || byte == '_';
 }
 
 constexpr std::string_view base64 =
@@ -274,112 +175,6 @@ std::optional<base::TopicPartition> parse_partition_state(std::string_view path)
 
 }  // namespace path
 
-// ---- /config ------------------------------------------------------------------------------
-
-std::string sanitise(std::string_view name) {
-    constexpr std::string_view hex = "0123456789ABCDEF";
-    std::string text;
-    for (const char byte : name) {
-        if (stays_as_it_is(byte)) {
-            text += byte;
-        } else {
-            const auto value = static_cast<unsigned char>(byte);
-            text += {'%', hex[value >> 4], hex[value & 15]};
-        }
-    }
-    return text;
-}
-
-std::optional<std::string> desanitise(std::string_view text) {
-    std::string name;
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        if (text[at] != '%') {
-            name += text[at];
-            continue;
-        }
-        if (text.size() - at < 3) return std::nullopt;
-        unsigned value = 0;
-        const char* const end = text.data() + at + 3;
-        const auto parsed = std::from_chars(text.data() + at + 1, end, value, 16);
-        if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
-        name += static_cast<char>(value);
-        at += 2;
-    }
-    return name;
-}
-
-std::string entity_path(const ConfigEntity& entity) {
-    std::string path = joined(folder(entity.type), entity_name(entity.type, entity.name));
-    if (entity.type == ConfigEntity::Type::user_client) {
-        path += "/clients/" + entity_name(ConfigEntity::Type::client, entity.client);
-    }
-    return path;
-}
-
-std::optional<ConfigEntity> parse_entity_path(std::string_view path) {
-    using Type = ConfigEntity::Type;
-    const auto slash = path.find('/');
-    if (slash == path.npos) return std::nullopt;
-    const auto first = path.substr(0, slash);
-    const auto rest = path.substr(slash + 1);
-    if (first == "topics") return entity(Type::topic, rest);
-    if (first == "brokers") return entity(Type::broker, rest);
-    if (first == "clients") return entity(Type::client, rest);
-    if (first == "ips") return entity(Type::ip, rest);
-    if (first != "users") return std::nullopt;
-
-    constexpr std::string_view clients = "/clients/";
-    const auto at = rest.find(clients);
-    if (at == rest.npos) return entity(Type::user, rest);
-    auto user = entity(Type::user_client, rest.substr(0, at));
-    auto client = entity(Type::client, rest.substr(at + clients.size()));
-    if (!user || !client) return std::nullopt;
-    user->client = std::move(client->name);
-    return user;
-}
-
-std::string config_path(const ConfigEntity& entity) {
-    return joined(path::config, entity_path(entity));
-}
-
-std::string write_config(const Config& config) {
-    auto values = Json::object();
-    for (const auto& [key, value] : config) values[key] = value;
-    return text_of({{"version", 1}, {"config", std::move(values)}});
-}
-
-std::optional<Config> parse_config(std::string_view text) {
-    if (text.empty()) return Config();
-    const auto json = parse_object(text);
-    if (!json) return std::nullopt;
-    Config config;
-    const Json* values = member(*json, "config");
-    if (values == nullptr) return config;
-    if (!values->is_object()) return std::nullopt;
-    for (const auto& [key, value] : values->items()) {
-        // Kafka writes strings; what people wrote by hand may be a number or a boolean.
-        if (value.is_structured() || value.is_null()) return std::nullopt;
-        config.emplace(key, value.is_string() ? value.get<std::string>() : text_of(value));
-    }
-    return config;
-}
-
-std::string write_config_change(const ConfigEntity& entity) {
-    return text_of({{"version", 2}, {"entity_path", entity_path(entity)}});
-}
-
-std::optional<ConfigEntity> parse_config_change(std::string_view text) {
-    const auto json = Json::parse(text, nullptr, false);
-    if (json.is_string())
-        return entity(ConfigEntity::Type::topic, json.get_ref<const std::string&>());
-    if (!json.is_object()) return std::nullopt;
-    if (const auto path = string(json, "entity_path")) return parse_entity_path(*path);
-    const auto type = string(json, "entity_type");
-    const auto name = string(json, "entity_name");
-    if (!type || !name) return std::nullopt;
-    return parse_entity_path(joined(*type, *name));
-}
-
 // ---- ids ----------------------------------------------------------------------------------
 
 std::string uuid_text(const base::Uuid& id) {
@@ -415,7 +210,14 @@ std::optional<base::Uuid> parse_uuid(std::string_view text) {
 
 // ---- /brokers/ids -------------------------------------------------------------------------
 
-std::string write(const BrokerRegistration& broker) {
+namespace {
+// From which version of the node on.
+constexpr std::int32_t racks_since = 3;
+constexpr std::int32_t protocols_since = 4;
+constexpr std::int32_t features_since = 5;
+}  // namespace
+
+std::string write(const BrokerRegistration& broker, std::int32_t version) {
     auto features = Json::object();
     for (const auto& [name, range] : broker.features) {
         features[name] = {{"min_version", range.min_version}, {"max_version", range.max_version}};
@@ -430,14 +232,15 @@ std::string write(const BrokerRegistration& broker) {
         std::ranges::find(broker.endpoints, "PLAINTEXT", &Endpoint::security_protocol);
     const bool has_plaintext = plaintext != broker.endpoints.end();
 
-    Json json = {{"features", std::move(features)},
-                 {"listener_security_protocol_map", std::move(protocols)},
-                 {"endpoints", std::move(addresses)}};
-    if (broker.rack) json["rack"] = *broker.rack;
+    Json json = Json::object();
+    if (version >= features_since) json["features"] = std::move(features);
+    if (version >= protocols_since) json["listener_security_protocol_map"] = std::move(protocols);
+    json["endpoints"] = std::move(addresses);
+    if (broker.rack && version >= racks_since) json["rack"] = *broker.rack;
     json["jmx_port"] = broker.jmx_port;
     json["port"] = has_plaintext ? plaintext->port : -1;
     json["host"] = has_plaintext ? Json(plaintext->host) : Json();
-    json["version"] = 5;
+    json["version"] = version;
     json["timestamp"] = std::to_string(broker.timestamp_ms);
     return text_of(json);
 }
@@ -470,7 +273,7 @@ std::string write(const TopicAssignment& topic) {
     if (topic.topic_id) json["topic_id"] = uuid_text(*topic.topic_id);
     json["adding_replicas"] = written(topic.adding_replicas);
     json["removing_replicas"] = written(topic.removing_replicas);
-    json["version"] = topic.topic_id ? 3 : 2;
+    json["version"] = 3;
     return text_of(json);
 }
 
@@ -660,13 +463,14 @@ std::optional<ProducerIdBlock> parse_producer_id_block(std::string_view text) {
                            base::ProducerId(*last)};
 }
 
-std::string write(const Features& features) {
+std::string write(const Features& features, std::int32_t version) {
     auto levels = Json::object();
     for (const auto& [name, level] : features.max_version_levels) {
         levels[name] = {{"max_version_level", level}};
     }
-    return text_of(
-        {{"features", std::move(levels)}, {"version", 2}, {"status", features.enabled ? 1 : 0}});
+    return text_of({{"features", std::move(levels)},
+                    {"version", version},
+                    {"status", features.enabled ? 1 : 0}});
 }
 
 std::optional<Features> parse_features(std::string_view text) {

@@ -119,7 +119,8 @@ struct BrokerRegistration {
     friend bool operator==(const BrokerRegistration&, const BrokerRegistration&) = default;
 };
 
-std::string write(const BrokerRegistration& broker);  // Version 5.
+// Version 5 by default. 4 says no features; 2 no rack, and no protocols of listeners either.
+std::string write(const BrokerRegistration& broker, std::int32_t version = 5);
 std::optional<BrokerRegistration> parse_broker(std::string_view json);
 
 // /brokers/topics/T
@@ -134,7 +135,7 @@ struct TopicAssignment {
     friend bool operator==(const TopicAssignment&, const TopicAssignment&) = default;
 };
 
-std::string write(const TopicAssignment& topic);  // Version 3; 2 without a topic id.
+std::string write(const TopicAssignment& topic);  // Version 3, with a topic id or without.
 std::optional<TopicAssignment> parse_topic(std::string_view json);
 
 // /brokers/topics/T/partitions/P/state. The node's version is the partition epoch.
@@ -213,7 +214,8 @@ struct Features {
     friend bool operator==(const Features&, const Features&) = default;
 };
 
-std::string write(const Features& features);  // Version 2.
+// Version 1 says more of a feature than is known here: it requires that there are none.
+std::string write(const Features& features, std::int32_t version = 2);
 std::optional<Features> parse_features(std::string_view json);
 
 }  // namespace broker::znodes

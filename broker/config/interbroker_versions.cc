@@ -2,7 +2,6 @@
 
 #include "broker/config/value.h"
 
-#include <array>
 #include <limits>
 #include <span>
 
@@ -39,6 +38,10 @@ constexpr Since offset_for_leader_epoch[] = {
     {{2, 8, 0, 0}, 4}, {{2, 3, 0, 1}, 3}, {{2, 1, 0, 1}, 2}, {{2, 0, 0, 0}, 1}};
 constexpr ProtocolRelease epochs_since{0, 11, 0, 2};
 constexpr Since alter_partition[] = {{{2, 8, 0, 0}, 3}, {{2, 7, 0, 2}, 1}};  // 2 needs topic ids.
+constexpr ProtocolRelease features_since{2, 7, 0, 0};
+constexpr ProtocolRelease topic_ids_since{2, 8, 0, 0};
+constexpr Since registration[] = {{features_since, 5}, {{0, 10, 0, 1}, 4}, {{0, 0, 0, 0}, 2}};
+constexpr Since feature[] = {{{3, 3, 0, 0}, 2}, {{0, 0, 0, 0}, 1}};
 
 std::int16_t version_of(std::span<const Since> table, const ProtocolRelease& release) {
     for (const auto& [since, version] : table) {
@@ -95,6 +98,10 @@ InterbrokerVersions interbroker_versions(std::string_view text) {
         .list_offsets = version_of(list_offsets, release),
         .offset_for_leader_epoch = std::nullopt,
         .alter_partition = std::nullopt,
+        .registration = version_of(registration, release),
+        .feature = version_of(feature, release),
+        .has_features = release >= features_since,
+        .has_topic_ids = release >= topic_ids_since,
     };
     if (release >= epochs_since)
         versions.offset_for_leader_epoch = version_of(offset_for_leader_epoch, release);

@@ -6,6 +6,13 @@
 //     2.8-IV1     5               7                3             12     asked of the controller
 //     3.9-IV0     7               8                4             17     likewise
 //
+// And what they write into the tree for one another:
+//
+//     release     /brokers/ids/N  /feature     topic ids
+//     2.6-IV0     4               1, disabled  none
+//     2.8-IV1     5               1            given by the controller
+//     3.9-IV0     5               2            likewise
+//
 // Pure. Source: the tables of Apache Kafka 3.9.1; facts/zookeeper-mode-cluster.md §1.
 #pragma once
 
@@ -28,7 +35,7 @@ struct ProtocolRelease {
 };
 std::optional<ProtocolRelease> parse_protocol_release(std::string_view text);
 
-// The newest version of each request that is sent.
+// The newest version of each request that is sent, and of what is written.
 struct InterbrokerVersions {
     // As controller.
     std::int16_t leader_and_isr;
@@ -40,6 +47,11 @@ struct InterbrokerVersions {
     std::optional<std::int16_t> offset_for_leader_epoch;  // Nothing: it is not sent.
     // As leader. Nothing: ISRs are written into the tree.
     std::optional<std::int16_t> alter_partition;
+    // In the tree.
+    std::int16_t registration;
+    std::int16_t feature;
+    bool has_features;   // /feature is in force.
+    bool has_topic_ids;  // Topics get ids, and logs keep them.
 };
 // What is no release counts as the newest one.
 InterbrokerVersions interbroker_versions(std::string_view release);

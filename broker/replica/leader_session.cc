@@ -36,7 +36,7 @@ void add(FetchRequest& request, const TopicPartition& at, const LeaderSession::A
 
 }  // namespace
 
-void LeaderSession::begin(const Asks& asks, FetchRequest& request) {
+bool LeaderSession::begin(Asks asks, FetchRequest& request) {
     const bool by_id = std::ranges::none_of(
         asks, [](const auto& each) { return each.second.topic_id == base::Uuid{}; });
     // A session that knows topics by their ids knows none by its name.
@@ -58,7 +58,8 @@ void LeaderSession::begin(const Asks& asks, FetchRequest& request) {
         const auto before = told_.find(at);
         if (before == told_.end() || before->second != ask) add(request, at, ask);
     }
-    told_ = asks;
+    told_ = std::move(asks);  // The keys, and the names in them, stay where they are.
+    return by_id;
 }
 
 void LeaderSession::answered(const FetchResponse& response) {

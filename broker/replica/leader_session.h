@@ -38,9 +38,10 @@ public:
     };
     using Asks = std::map<base::TopicPartition, Ask>;
 
-    // Fill in the session, the partitions and those to forget. Names are borrowed from `asks`.
-    // Requires that answered() or lost() is called before the next one.
-    void begin(const Asks& asks, protocol::FetchRequest& request);
+    // Fill in the session, the partitions and those to forget, whose names are borrowed until the
+    // next one. Returns whether topics are named by their ids: when all have one. Requires that
+    // answered() or lost() is called before the next one.
+    bool begin(Asks asks, protocol::FetchRequest& request);
 
     void answered(const protocol::FetchResponse& response);
     void lost();

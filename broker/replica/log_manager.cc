@@ -123,6 +123,11 @@ bool LogManager::has_partitions() const noexcept {
     });
 }
 
+const std::string& LogManager::first_online() const noexcept {
+    const auto found = std::ranges::find_if(held_, [](const auto& each) { return !each->offline; });
+    return found == held_.end() ? held_.front()->path : (*found)->path;
+}
+
 std::shared_ptr<Partition> LogManager::adopt(Held& held, const base::TopicPartition& at,
                                              const base::Uuid& topic_id,
                                              std::unique_ptr<storage::Log> log,
@@ -130,14 +135,8 @@ std::shared_ptr<Partition> LogManager::adopt(Held& held, const base::TopicPartit
     const std::lock_guard lock(mutex_);
     const auto number = next_log_++;
     Partition::Hooks hooks;
-    // It may move, and be in another directory then.
-    hooks.disk_failed = [this, &held, number](const std::string& detail) {
-        Held* home = nullptr;
-        {
-            const std::lock_guard inner(mutex_);
-            home = home_of(number);
-        }
-        fail_directory(home != nullptr ? *home : held, detail);
+    hooks.failed = [this, &held, number](const storage::Fault& fault) {
+        partition_failed(held, number, fault);
     };
     hooks.dirtied = [this, number](std::uint64_t bytes, std::int64_t flush_ms) {
         const std::lock_guard inner(mutex_);
@@ -192,6 +191,7 @@ Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const Topi
         held->was_read = true;
         for (auto& each : *loaded) {
             for (const auto& note : each.report.notes) base::log_warn("storage", note);
+            if (!settings_.keeps_topic_ids) forget_topic_id(*held, each);
             Loaded made{each.at, each.topic_id, nullptr, {}};
             const auto& [id, config] = known.at(each.at);
             if (each.fault) {
@@ -205,7 +205,7 @@ Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const Topi
             } else {
                 made.partition =
                     adopt(*held, each.at, id, std::move(each.log), each.high_watermark);
-                if (!each.topic_id && id != base::Uuid{}) name_topic(*held, each.at, id);
+                if (!each.topic_id && id != base::Uuid{}) note_topic_id(*held, each.at, id);
             }
             all.push_back(std::move(made));
         }
@@ -216,25 +216,23 @@ Result<std::vector<LogManager::Loaded>, std::string> LogManager::load(const Topi
     return all;
 }
 
-// What an Apache Kafka before 2.8 wrote has no partition.metadata. The log is served all the same
-// when there can be none: only a later mix-up would not be noticed.
-void LogManager::name_topic(Held& held, const base::TopicPartition& at, const base::Uuid& id) {
-    if (const auto named = held.directory->set_topic_id(at, id); !named)
-        base::log_warn("storage", named.error().detail);
-}
-
 Result<std::shared_ptr<Partition>, std::string> LogManager::create(
     const base::TopicPartition& at, const base::Uuid& topic_id, const storage::LogConfig& config) {
-    Held* const chosen = choose_directory(at);
-    if (!chosen) return Unexpected<std::string>("no log directory is online");
-    auto log = chosen->directory->create(at, topic_id, config, settings_.wall_ms(), settings_.seed);
-    if (!log) {
-        base::log_error("storage", log.error().detail);
-        if (log.error().kind == FaultKind::io) fail_directory(*chosen, log.error().detail);
-        return Unexpected(log.error().detail);
+    const auto id = settings_.keeps_topic_ids && topic_id != base::Uuid{} ? std::optional(topic_id)
+                                                                          : std::nullopt;
+    std::string why = "no log directory is online";
+    while (Held* const chosen = choose_directory(at)) {
+        auto log = chosen->directory->create(at, id, config, settings_.wall_ms(), settings_.seed);
+        if (log) {
+            chosen->was_read = true;
+            auto made = adopt(*chosen, at, topic_id, std::move(*log), std::nullopt);
+            if (chosen->offline) made->go_offline();  // It has failed meanwhile.
+            return made;
+        }
+        why = log.error().detail;
+        if (!take_fault(*chosen, log.error())) break;
     }
-    chosen->was_read = true;
-    return adopt(*chosen, at, topic_id, std::move(*log), std::nullopt);
+    return Unexpected(why);
 }
 
 // Those that may get new partitions. The file system is not asked under the lock: it may be slow.
@@ -291,11 +289,7 @@ void LogManager::retire(const std::shared_ptr<Partition>& partition, const base:
             held->partitions.erase(found);
         }
         const auto retired = partition->retire(*held->directory, unique);
-        if (!retired) {
-            base::log_error("storage", retired.error().detail);
-            if (retired.error().kind == FaultKind::io)
-                fail_directory(*held, retired.error().detail);
-        }
+        if (!retired) take_fault(*held, retired.error());
         const std::lock_guard lock(mutex_);
         purge_ = true;
         changed_.notify_all();
@@ -316,7 +310,7 @@ void LogManager::set_aside(const base::TopicPartition& at, const base::Uuid& uni
                            held->path + "/" + storage::directory_name(at) + " is set aside as " +
                                storage::directory_name(at, storage::DirectoryKind::stray, unique));
         } else {
-            base::log_error("storage", done.error().detail);
+            take_fault(*held, done.error());
         }
     }
 }
@@ -327,13 +321,13 @@ void LogManager::retire_unopened(const std::string& topic, const base::Uuid& uni
         for (const auto& each : held->directory->partitions()) {
             if (each.at.topic != topic) continue;
             const auto retired = held->directory->retire(each.at, nullptr, unique);
-            if (!retired) base::log_error("storage", retired.error().detail);
+            if (!retired) take_fault(*held, retired.error());
         }
         for (const auto& each : held->directory->copies()) {
             if (each.at.topic != topic) continue;
             const auto retired =
                 held->directory->retire_copy(each.at, each.directory, settings_.random_id());
-            if (!retired) base::log_error("storage", retired.error().detail);
+            if (!retired) take_fault(*held, retired.error());
         }
     }
     purge_ = true;
@@ -362,23 +356,56 @@ std::vector<LogManager::Directory> LogManager::directories() const {
     return all;
 }
 
-void LogManager::fail_directory(Held& held, const std::string& detail) {
+// A fault of a change in a directory, for the log: the directory goes offline when it is its own.
+// Whether it is. Any thread. What can be done again later, like removing old files, is only logged.
+bool LogManager::take_fault(Held& held, const storage::Fault& fault) {
+    const bool is_its_own = held.directory->is_failed_by(fault);
+    if (is_its_own) {
+        fail_directory(held, fault.detail);
+    } else {
+        base::log_error("storage", fault.detail);
+    }
+    return is_its_own;
+}
+
+// `held` is where the partition was made. It may have moved, and be in another directory now.
+void LogManager::partition_failed(Held& held, storage::Flusher::LogId number,
+                                  const storage::Fault& fault) {
+    Held* home = nullptr;
     {
         const std::lock_guard lock(mutex_);
-        if (held.offline) return;
-        held.offline = true;
+        home = home_of(number);
     }
-    base::log_error("storage", "Log directory " + held.path + " is offline: " + detail);
+    const bool has_all_failed = take_fault(home != nullptr ? *home : held, fault);
+    // One that is being deleted is not missed.
+    if (!has_all_failed && home != nullptr) settings_.on_failed();
+}
+
+void LogManager::fail_directory(Held& held, const std::string& detail) {
+    if (held.offline.exchange(true)) return;
     for (const auto& partition : partitions_of(held)) partition->go_offline();
     for (const auto& [at, move] : moves_to(held)) move->abandon();
+    base::log_error("storage", "Log directory " + held.path + " is offline: " + detail);
     const bool any = std::ranges::any_of(held_, [](const auto& each) { return !each->offline; });
     if (!any) return settings_.on_last_failed("all log directories have failed: " + detail);
+    if (holds_metadata(held))
+        return settings_.on_last_failed("the log directory with the metadata has failed: " +
+                                        detail);
     settings_.on_failed();
 }
 
+// Files of it that are open take bytes even when it is gone: nothing of them would come back.
+bool LogManager::holds_metadata(const Held& held) const {
+    if (!settings_.metadata_directory) return false;
+    namespace fs = std::filesystem;
+    const auto inside = fs::absolute(*settings_.metadata_directory)
+                            .lexically_normal()
+                            .lexically_relative(fs::absolute(held.path).lexically_normal());
+    return !inside.empty() && *inside.begin() != "..";
+}
+
 bool LogManager::has_failed() const {
-    const std::lock_guard lock(mutex_);
-    return std::ranges::any_of(held_, [](const auto& held) { return held->offline; });
+    return std::ranges::any_of(held_, [](const auto& held) { return held->offline.load(); });
 }
 
 void LogManager::start_keeper() {
@@ -401,7 +428,7 @@ void LogManager::start_cleaner() {
         doom(partition, std::move(dropped));
     };
     ports.cleaned = [this](Partition&) {
-        for (auto& held : held_) checkpoint_round(*held, storage::cleaner_file);
+        for (auto& held : held_) checkpoint_round(*held, storage::Checkpoint::cleaner);
     };
     cleaner_ = std::make_unique<LogCleaner>(std::move(ports));
     cleaner_->start();
@@ -427,152 +454,6 @@ void LogManager::doom(const Partition& partition, storage::Dropped dropped) {
     changed_.notify_all();
 }
 
-void LogManager::keep() {
-    constexpr std::int64_t first_retention_ms = 30'000;
-    const std::int64_t start = settings_.monotonic_ms();
-    std::int64_t retention_due = start + std::min(first_retention_ms, settings_.retention_check_ms);
-    std::int64_t high_watermark_due = start + settings_.high_watermark_checkpoint_ms;
-    std::int64_t log_start_due = start + settings_.log_start_checkpoint_ms;
-    for (;;) {
-        {
-            std::unique_lock lock(mutex_);
-            for (;;) {
-                if (stopping_) return;
-                const std::int64_t now = settings_.monotonic_ms();
-                std::int64_t due = std::min({retention_due, high_watermark_due, log_start_due});
-                for (const auto& held : held_) due = std::min(due, held->flusher.next_ms());
-                for (const auto& doomed : doomed_) due = std::min(due, doomed.due_ms);
-                if (due <= now || purge_) break;
-                changed_.wait_for(lock, std::chrono::milliseconds(due - now));
-            }
-        }
-        const std::int64_t now = settings_.monotonic_ms();
-        for (auto& held : held_) {
-            if (!held->offline) flush_round(*held, now);
-        }
-        if (now >= high_watermark_due) {
-            for (auto& held : held_) checkpoint_round(*held, storage::high_watermark_file);
-            high_watermark_due = now + settings_.high_watermark_checkpoint_ms;
-        }
-        if (now >= log_start_due) {
-            for (auto& held : held_) checkpoint_round(*held, storage::log_start_file);
-            log_start_due = now + settings_.log_start_checkpoint_ms;
-        }
-        if (now >= retention_due) {
-            retention_round();
-            retention_due = now + settings_.retention_check_ms;
-        }
-        remove_doomed(now, false);
-        if (std::exchange(purge_, false)) {
-            for (auto& held : held_) {
-                if (held->offline) continue;
-                if (const auto purged = held->directory->purge(); !purged)
-                    fail_directory(*held, purged.error().detail);
-            }
-        }
-    }
-}
-
-void LogManager::flush_round(Held& held, std::int64_t now_ms) {
-    storage::Flusher::Round round;
-    std::vector<std::shared_ptr<Partition>> dirty;
-    {
-        const std::lock_guard lock(mutex_);
-        round = held.flusher.take_round(now_ms);
-        for (const auto log : round.logs) {
-            const auto found = held.partitions.find(log);
-            if (found != held.partitions.end()) dirty.push_back(found->second);
-        }
-    }
-    if (round.sync_everything) {
-        if (const auto synced = held.directory->sync_everything(); !synced) {
-            return fail_directory(held, synced.error().detail);
-        }
-    }
-    for (const auto& partition : dirty) partition->flush(storage::FlushKind::checkpoint);
-    if (round.checkpoint) checkpoint_round(held, storage::recovery_point_file);
-}
-
-storage::Offsets LogManager::positions_of(const Held& held, const char* file) const {
-    storage::Offsets offsets;
-    for (const auto& partition : partitions_of(held)) {
-        const auto at = partition->checkpoint_positions();
-        if (file == storage::recovery_point_file) {
-            offsets.emplace(partition->id(), at.recovery_point);
-        } else if (file == storage::high_watermark_file) {
-            offsets.emplace(partition->id(), at.high_watermark);
-        } else if (file == storage::cleaner_file) {
-            if (at.is_compacted) offsets.emplace(partition->id(), at.cleaned_to);
-        } else if (at.log_start_is_above_segment) {
-            offsets.emplace(partition->id(), at.log_start);
-        }
-    }
-    // Copies stand in the same files, as in Apache Kafka: of the partition's positions what is true
-    // of the copy too.
-    for (const auto& [id, move] : moves_to(held)) {
-        const auto copied = move->progress();
-        const auto at = move->partition()->checkpoint_positions();
-        if (file == storage::recovery_point_file) {
-            offsets.emplace(id, copied.recovery_point);
-        } else if (file == storage::high_watermark_file) {
-            offsets.emplace(id, std::min(at.high_watermark, copied.end));
-        } else if (file == storage::cleaner_file) {
-            if (at.is_compacted) offsets.emplace(id, at.cleaned_to);
-        } else if (at.log_start > copied.first && at.log_start <= copied.end) {
-            offsets.emplace(id, at.log_start);
-        }
-    }
-    return offsets;
-}
-
-void LogManager::checkpoint_round(Held& held, const char* file) {
-    if (held.offline || !held.was_read) return;
-    auto offsets = positions_of(held, file);
-    auto& last = file == storage::high_watermark_file ? held.last_high_watermarks
-                 : file == storage::cleaner_file      ? held.last_cleaned
-                                                      : held.last_log_starts;
-    if (file != storage::recovery_point_file) {
-        if (offsets == last) return;
-        last = offsets;
-    }
-    write_checkpoint(held, file, offsets);
-}
-
-void LogManager::write_checkpoint(Held& held, const char* file, const storage::Offsets& offsets) {
-    const auto written = held.directory->checkpoint(file, offsets);
-    if (written) return;
-    base::log_error("storage", written.error().detail);
-    if (written.error().kind != FaultKind::no_space) fail_directory(held, written.error().detail);
-}
-
-void LogManager::retention_round() {
-    for (auto& held : held_) {
-        if (held->offline) continue;
-        for (const auto& partition : partitions_of(*held)) {
-            partition->expire_producers(settings_.wall_ms());
-            auto dropped = partition->apply_retention(settings_.wall_ms());
-            if (!dropped.empty()) doom(*partition, std::move(dropped));
-        }
-        // What retention dropped must not come back as the start of a log after a crash.
-        checkpoint_round(*held, storage::log_start_file);
-    }
-}
-
-void LogManager::remove_doomed(std::int64_t now_ms, bool all) {
-    std::vector<Doomed> due;
-    {
-        const std::lock_guard lock(mutex_);
-        const auto rest = std::ranges::partition(
-            doomed_, [&](const Doomed& each) { return !all && each.due_ms > now_ms; });
-        std::ranges::move(rest, std::back_inserter(due));
-        doomed_.erase(rest.begin(), rest.end());
-    }
-    for (auto& each : due) {
-        if (const auto removed = each.files.remove(); !removed)
-            base::log_error("storage", removed.error().detail);
-    }
-}
-
 void LogManager::stop(std::int64_t broker_epoch) {
     {
         const std::lock_guard lock(mutex_);
@@ -591,12 +472,12 @@ void LogManager::stop(std::int64_t broker_epoch) {
         bool clean = true;
         for (const auto& partition : partitions_of(*held)) clean = partition->close() && clean;
         if (held->offline) continue;
-        write_checkpoint(*held, storage::recovery_point_file,
-                         positions_of(*held, storage::recovery_point_file));
-        write_checkpoint(*held, storage::high_watermark_file,
-                         positions_of(*held, storage::high_watermark_file));
-        write_checkpoint(*held, storage::log_start_file,
-                         positions_of(*held, storage::log_start_file));
+        write_checkpoint(*held, storage::Checkpoint::recovery_point,
+                         positions_of(*held, storage::Checkpoint::recovery_point));
+        write_checkpoint(*held, storage::Checkpoint::high_watermark,
+                         positions_of(*held, storage::Checkpoint::high_watermark));
+        write_checkpoint(*held, storage::Checkpoint::log_start,
+                         positions_of(*held, storage::Checkpoint::log_start));
         if (!clean || held->offline) continue;
         if (const auto marked = held->directory->mark_clean(broker_epoch); !marked) {
             base::log_error("storage", marked.error().detail);

@@ -3,13 +3,14 @@
 //     open      locks every directory and reads whose it is
 //     load      opens all logs, in parallel
 //     keeper    one thread: flushes what is dirty, drops what retention lets go, writes the
-//               checkpoints, removes deleted files
+//               checkpoints, removes deleted files (log_manager_keeping.cc)
 //     cleaner   its own threads: compaction
 //     mover     its own threads: partitions move to other directories (log_manager_moves.cc)
 //     stop      closes every log; a directory whose logs all closed is marked clean
 //
-// A directory whose disk fails goes offline with all its partitions, and on_failed is told; when
-// the last one does, on_last_failed is, and the process ends.
+// A directory that fails, as LogDirectory::is_failed_by says of a fault in it, goes offline with
+// all its partitions, and on_failed is told; when the last one does, or the one that holds the
+// metadata, on_last_failed is, and the process ends. The keeper looks at idle ones too.
 //
 // Threads: create and retire from one thread at a time (the controller's); everything else
 // as it says. Blocking work is the keeper's or the caller's.
@@ -23,6 +24,7 @@
 #include "storage/flusher.h"
 #include "storage/log_directory.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -50,8 +52,12 @@ public:
         std::function<std::int64_t()> monotonic_ms;
         std::function<base::Uuid()> random_id;
         std::uint64_t seed = 0;
-        std::function<void()> on_failed = [] {};  // Any thread; it must not wait.
+        // Replicas are lost: a directory's, or one whose files are damaged or gone. Any thread; it
+        // must not wait.
+        std::function<void()> on_failed = [] {};
         std::function<void(std::string)> on_last_failed;
+        // Where this broker's metadata is, when it has some.
+        std::optional<std::string> metadata_directory = {};
         std::function<LogCleaner::Settings()> cleaner;   // In force now; any thread.
         std::size_t mover_threads = 1;                   // num.replica.alter.log.dirs.threads
         std::function<double()> moved_bytes_per_second;  // In force now; any thread.
@@ -59,6 +65,9 @@ public:
         // than the minimum (milena.log.dir.free.percentage.min) gets no new partition.
         std::function<double(const std::string& directory)> free_percentage;
         double free_percentage_min = 0;
+        // Whether directories say whose they are, in partition.metadata; those that a former start
+        // wrote go otherwise. inter.broker.protocol.version
+        bool keeps_topic_ids = true;
     };
 
     struct Directory {
@@ -88,8 +97,8 @@ public:
 
     // Whether any directory holds partitions, from names alone.
     bool has_partitions() const noexcept;
-    // Where the metadata service may keep its files.
-    const std::string& first_directory() const noexcept { return settings_.directories.front(); }
+    // Where something beside the logs may be kept. Any thread.
+    const std::string& first_online() const noexcept;
 
     struct Loaded {
         base::TopicPartition at;
@@ -104,6 +113,12 @@ public:
     // broker should not have it: such a directory is left as it is and not in the result.
     [[nodiscard]] base::Result<std::vector<Loaded>, std::string> load(const TopicOf& topic_of);
 
+    // The ids of topics, as the directories said when they were opened.
+    std::map<std::string, base::Uuid> topic_ids() const;
+
+    // The topic of a partition has an id from now on. Requires that it had none.
+    void name_topic(Partition& partition, const base::Uuid& id);
+
     // Whether a log directory is offline: what is in it is not known to be anywhere.
     bool has_failed() const;
 
@@ -111,7 +126,7 @@ public:
     bool has_room() const;
 
     // Make a new, empty partition in the directory with the fewest, of those that have room if
-    // there are any. Errors: one sentence.
+    // there are any; where that one fails at it, in the next. Errors: one sentence.
     [[nodiscard]] base::Result<std::shared_ptr<Partition>, std::string> create(
         const base::TopicPartition& at, const base::Uuid& topic_id,
         const storage::LogConfig& config);
@@ -149,7 +164,7 @@ private:
     struct Held {
         std::unique_ptr<storage::LogDirectory> directory;  // Null: it could not be opened.
         std::string path;
-        bool offline = false;
+        std::atomic<bool> offline = false;
         storage::Flusher flusher;
         std::unordered_map<storage::Flusher::LogId, std::shared_ptr<Partition>> partitions;
         storage::Offsets last_high_watermarks;
@@ -172,7 +187,8 @@ private:
     std::shared_ptr<Partition> adopt(Held& held, const base::TopicPartition& at,
                                      const base::Uuid& topic_id, std::unique_ptr<storage::Log> log,
                                      std::optional<base::Offset> high_watermark);
-    void name_topic(Held& held, const base::TopicPartition& at, const base::Uuid& id);
+    void note_topic_id(Held& held, const base::TopicPartition& at, const base::Uuid& id);
+    void forget_topic_id(Held& held, storage::LoadedLog& log);
     Held* home_of(storage::Flusher::LogId number);
     Held* home_of(const Partition& partition);
     Held* find(const std::string& directory);
@@ -191,17 +207,21 @@ private:
     std::shared_ptr<LogMove> move_of(const base::TopicPartition& at) const;
     Moves moves_to(const Held& held) const;
     void keep();
+    void look_after(Held& held);
     void flush_round(Held& held, std::int64_t now_ms);
     void retention_round();
-    void checkpoint_round(Held& held, const char* file);
-    void write_checkpoint(Held& held, const char* file, const storage::Offsets& offsets);
+    void checkpoint_round(Held& held, storage::Checkpoint which);
+    void write_checkpoint(Held& held, storage::Checkpoint which, const storage::Offsets& offsets);
     void doom(const Partition& partition, storage::Dropped dropped);
     void remove_doomed(std::int64_t now_ms, bool all);
     void start_cleaner();
     std::vector<std::shared_ptr<Partition>> compacted_partitions() const;
+    bool take_fault(Held& held, const storage::Fault& fault);
+    void partition_failed(Held& held, storage::Flusher::LogId number, const storage::Fault& fault);
     void fail_directory(Held& held, const std::string& detail);
+    bool holds_metadata(const Held& held) const;
     std::vector<std::shared_ptr<Partition>> partitions_of(const Held& held) const;
-    storage::Offsets positions_of(const Held& held, const char* file) const;
+    storage::Offsets positions_of(const Held& held, storage::Checkpoint which) const;
 
     const Settings settings_;
     boost::asio::thread_pool& disk_;

@@ -1,3 +1,5 @@
+// LogManager: replicas that move from one log directory to another.
+
 #include "broker/replica/log_manager.h"
 #include "protocol/base/log.h"
 #include "storage/move_note.h"
@@ -92,12 +94,11 @@ ErrorCode LogManager::move(const base::TopicPartition& at,
     }
     if (home_of(*partition) == target) return ErrorCode::none;
     // What is offline may hold a copy of it already.
-    if (std::ranges::any_of(held_, [](const auto& held) { return held->offline; }))
+    if (std::ranges::any_of(held_, [](const auto& held) { return held->offline.load(); }))
         return ErrorCode::kafka_storage_error;
     auto made = std::make_shared<LogMove>(partition, target_of(*target));
     if (const auto begun = made->begin(settings_.wall_ms()); !begun) {
-        base::log_error("storage", begun.error().detail);
-        if (begun.error().kind == FaultKind::io) fail_directory(*target, begun.error().detail);
+        take_fault(*target, begun.error());
         return ErrorCode::kafka_storage_error;
     }
     base::log_info("storage", storage::directory_name(at) + " moves from " +
@@ -113,16 +114,18 @@ ErrorCode LogManager::move(const base::TopicPartition& at,
 }
 
 LogMove::Target LogManager::target_of(Held& target) {
-    return {*target.directory, target.pace, settings_.random_id,
-            [this, &target]() -> Result<void, Fault> {
-                for (const auto* file : {storage::recovery_point_file, storage::log_start_file,
-                                         storage::cleaner_file}) {
-                    if (auto done = target.directory->checkpoint(file, positions_of(target, file));
-                        !done)
-                        return done;
-                }
-                return {};
-            }};
+    return {
+        *target.directory, target.pace, settings_.random_id,
+        [this, &target]() -> Result<void, Fault> {
+            for (const auto which :
+                 {storage::Checkpoint::recovery_point, storage::Checkpoint::log_start,
+                  storage::Checkpoint::cleaner}) {
+                if (auto done = target.directory->checkpoint(which, positions_of(target, which));
+                    !done)
+                    return done;
+            }
+            return {};
+        }};
 }
 
 // ---- What the mover does -----------------------------------------------------------------
@@ -164,9 +167,8 @@ Outcome LogManager::move_failed(const LogMove& move, const LogMove::Failure& fai
     base::log_error("storage", storage::directory_name(at) + " does not move to " + where + ": " +
                                    failure.fault.detail);
     // What is copied stays: the next start goes on with it, or finds that it cannot.
-    if (failure.is_targets && failure.fault.kind == FaultKind::io) {
-        if (Held* const target = find(absolute(where)))
-            fail_directory(*target, failure.fault.detail);
+    if (failure.is_targets) {
+        if (Held* const target = find(absolute(where))) take_fault(*target, failure.fault);
     }
     const std::lock_guard lock(mutex_);
     moves_.erase(at);
@@ -191,16 +193,18 @@ void LogManager::moved(LogMove& move) {
     base::log_info("storage", storage::directory_name(at) + " has moved from " + source->path +
                                   " to " + target->path);
     auto left = source->directory->retire(at, &move.old_log(), settings_.random_id());
-    if (!left) return fail_directory(*source, left.error().detail);
+    if (!left) {
+        take_fault(*source, left.error());
+        return;
+    }
     {
         const std::lock_guard lock(mutex_);
         purge_ = true;
         changed_.notify_all();
     }
     const auto& log = move.old_log();
-    if (const auto done = storage::remove_move_note(log.disk(), partition->directory()); !done) {
-        fail_directory(*target, done.error().detail);
-    }
+    if (const auto done = storage::remove_move_note(log.disk(), partition->directory()); !done)
+        take_fault(*target, done.error());
 }
 
 // Nobody wants what was copied any more.
@@ -273,7 +277,7 @@ void LogManager::settle_duplicates(const TopicOf& topic_of, std::vector<Loaded>&
 
 void LogManager::resume_moves(const TopicOf& topic_of, const std::vector<Loaded>& all) {
     const bool all_online =
-        std::ranges::none_of(held_, [](const auto& held) { return held->offline; });
+        std::ranges::none_of(held_, [](const auto& held) { return held->offline.load(); });
     for (const auto& held : held_) {
         if (held->offline) continue;
         for (const auto& found : held->directory->copies()) {
@@ -309,9 +313,8 @@ void LogManager::resume_move(Held& target, const storage::LogDirectory::Found& f
     }
     auto move = std::make_shared<LogMove>(partition, target_of(target));
     if (const auto resumed = move->resume(found, settings_.wall_ms()); !resumed) {
-        base::log_error("storage", found.directory.string() +
-                                       " is not gone on with: " + resumed.error().detail);
-        if (resumed.error().kind == FaultKind::io) fail_directory(target, resumed.error().detail);
+        base::log_error("storage", found.directory.string() + " is not gone on with");
+        take_fault(target, resumed.error());
         return;
     }
     base::log_info("storage", storage::directory_name(found.at) + " goes on moving to " +

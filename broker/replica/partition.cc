@@ -49,12 +49,19 @@ Partition::Partition(base::TopicPartition id, base::Uuid topic_id,
                      Hooks hooks, std::optional<Offset> high_watermark)
     : id_(std::move(id)),
       topic_id_(topic_id),
+      is_named_(topic_id != base::Uuid{}),
       disk_(disk),
       pace_(&pace),
       hooks_(std::move(hooks)),
       log_(std::move(log)),
       high_watermark_(std::max(log_->log_start_offset(), high_watermark.value_or(Offset(0)))),
       synced_(log_->recovery_point()) {}
+
+void Partition::name_topic(const base::Uuid& topic_id) {
+    base::ensure(!is_named_, "a topic keeps its id");
+    topic_id_ = topic_id;
+    is_named_.store(true, std::memory_order_release);
+}
 
 // Why a client is refused, whatever it wants. Requires mutex_.
 std::optional<ErrorCode> Partition::refuses(LeaderEpoch current, ReadFrom whom) const noexcept {
@@ -279,21 +286,12 @@ void Partition::flush(storage::FlushKind kind) {
     if (!flushed) fail_disk(flushed.error());
 }
 
-// An io fault is the log directory's. A full disk may have room again; a log whose files are
-// gone or damaged (its topic is being deleted, say) takes nothing else with it.
+// A full disk may have room again. Whether more than this log has failed, its directory knows.
 void Partition::fail_disk(const storage::Fault& fault) {
-    if (fault.kind == FaultKind::io) {
-        go_offline();
-        hooks_.disk_failed(fault.detail);
-        return;
-    }
-    base::log_error("storage", fault.detail);
-    if (fault.kind != FaultKind::no_space && fault.kind != FaultKind::busy) go_offline();
-}
-
-bool Partition::is_offline() const {
-    const std::lock_guard lock(mutex_);
-    return state_ == State::offline;
+    if (fault.kind == FaultKind::no_space || fault.kind == FaultKind::busy)
+        return base::log_error("storage", fault.detail);
+    go_offline();
+    hooks_.failed(fault);
 }
 
 void Partition::set_config(const storage::LogConfig& config) {
@@ -422,7 +420,9 @@ Result<storage::CleaningReport, storage::Fault> Partition::compact(
         bound = high_watermark_;
     }
     auto report = storage::clean(*log_, mutex_, bound, settings, hooks, now_ms);
-    if (!report && report.error().kind == FaultKind::io) fail_disk(report.error());
+    if (report) return report;
+    const auto kind = report.error().kind;
+    if (kind == FaultKind::io || kind == FaultKind::not_found) fail_disk(report.error());
     return report;
 }
 

@@ -160,7 +160,8 @@ public:
     using Done = std::move_only_function<void(protocol::ErrorCode)>;
     // Called without locks; they must not wait.
     struct Hooks {
-        std::function<void(const std::string& detail)> disk_failed;  // Once.
+        // It has gone offline: files of its log are damaged or gone, or the disk under it fails.
+        std::function<void(const storage::Fault&)> failed;
         // The log has bytes that are not synced: once after it was clean, and again whenever
         // another 64 MiB have come.
         std::function<void(std::uint64_t bytes, std::int64_t flush_ms)> dirtied;
@@ -174,7 +175,12 @@ public:
               std::optional<base::Offset> high_watermark = std::nullopt);
 
     const base::TopicPartition& id() const noexcept { return id_; }
-    const base::Uuid& topic_id() const noexcept { return topic_id_; }
+    // Zero until its topic has one: topics of clusters before 2.8 have none.
+    base::Uuid topic_id() const noexcept {
+        return is_named_.load(std::memory_order_acquire) ? topic_id_ : base::Uuid{};
+    }
+    // Requires that the topic had no id; from one thread at a time.
+    void name_topic(const base::Uuid& topic_id);
 
     // Lead from now on: as the only replica, or with the followers that `isr` knows.
     // Blocks until what the role before has queued is written.
@@ -287,7 +293,8 @@ public:
     [[nodiscard]] base::Result<std::vector<storage::ProducerFacts>, protocol::ErrorCode> producers()
         const;
 
-    bool is_offline() const;
+    // Without a lock: Metadata asks it of every partition.
+    bool is_offline() const noexcept { return state_ == State::offline; }
 
     void set_config(const storage::LogConfig& config);
     std::uint64_t size_bytes() const;
@@ -322,8 +329,8 @@ public:
     // How much compaction would find to do. Nothing is dirty where cleanup.policy has no compact.
     [[nodiscard]] base::Result<storage::CleaningOutlook, storage::Fault> cleaning_outlook(
         std::int64_t now_ms) const;
-    // Compact. At most one at a time; retire() ends it. An io fault has taken the log offline when
-    // this returns it. Other faults: those of storage::clean.
+    // Compact. At most one at a time; retire() ends it. An io or not_found fault has taken the log
+    // offline when this returns it. Other faults: those of storage::clean.
     [[nodiscard]] base::Result<storage::CleaningReport, storage::Fault> compact(
         const storage::CleaningSettings& settings, storage::CleaningHooks hooks,
         std::int64_t now_ms);
@@ -386,6 +393,9 @@ private:
     std::optional<protocol::ErrorCode> refuses(base::LeaderEpoch current_leader_epoch,
                                                ReadFrom whom = ReadFrom::leader) const noexcept;
     base::Offset bound_of(ReadBound bound) const noexcept;
+    template <class Search>
+    [[nodiscard]] base::Result<std::optional<storage::TimestampedOffset>, protocol::ErrorCode>
+    search_times(bool committed_only, base::LeaderEpoch current_leader_epoch, Search search) const;
     std::size_t isr_min() const noexcept;
     Calls leave_role(protocol::ErrorCode why);
     void settle(std::unique_lock<std::mutex>& lock, bool with_flush);
@@ -411,7 +421,8 @@ private:
     PartitionRead read_once(const ReadRequest& request, bool& again) const;
 
     const base::TopicPartition id_;
-    const base::Uuid topic_id_;
+    base::Uuid topic_id_;  // Of whoever sees is_named_, and does not change any more then.
+    std::atomic<bool> is_named_;
     boost::asio::thread_pool& disk_;
     std::atomic<WritePace*> pace_;
     const Hooks hooks_;
@@ -420,7 +431,7 @@ private:
     std::atomic<int> stops_cleaning_{0};  // How many want compaction to end.
     mutable std::mutex mutex_;
     std::unique_ptr<storage::Log> log_;
-    State state_ = State::none;
+    std::atomic<State> state_ = State::none;  // Changes under the lock.
     base::LeaderEpoch leader_epoch_{-1};
     Isr isr_;
     std::int32_t isr_min_ = 1;

@@ -131,8 +131,9 @@ Result<Positions, ErrorCode> Partition::positions(LeaderEpoch current_leader_epo
     return positions_locked();
 }
 
-Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_time(
-    std::int64_t timestamp, bool committed_only, LeaderEpoch current_leader_epoch) const {
+template <class Search>
+Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::search_times(
+    bool committed_only, LeaderEpoch current_leader_epoch, Search search) const {
     Result<storage::TimePlan, storage::Fault> plan =
         Unexpected(storage::Fault(FaultKind::busy, ""));
     Offset bound;
@@ -143,28 +144,22 @@ Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_tim
         plan = log_->time_plan();
     }
     if (!plan) return Unexpected(code_of(plan.error()));
-    const auto found = log_->find_time(*plan, timestamp);
+    const auto found = search(*plan);
     if (!found) return Unexpected(code_of(found.error()));
     if (*found && (*found)->offset >= bound) return std::nullopt;
     return *found;
 }
 
+Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_time(
+    std::int64_t timestamp, bool committed_only, LeaderEpoch current_leader_epoch) const {
+    return search_times(committed_only, current_leader_epoch,
+                        [&](const auto& plan) { return log_->find_time(plan, timestamp); });
+}
+
 Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_largest_time(
     bool committed_only, LeaderEpoch current_leader_epoch) const {
-    Result<storage::TimePlan, storage::Fault> plan =
-        Unexpected(storage::Fault(FaultKind::busy, ""));
-    Offset bound;
-    {
-        const std::lock_guard lock(mutex_);
-        if (const auto no = refuses(current_leader_epoch)) return Unexpected(*no);
-        bound = bound_of(committed_only ? ReadBound::last_stable : ReadBound::high_watermark);
-        plan = log_->time_plan();
-    }
-    if (!plan) return Unexpected(code_of(plan.error()));
-    const auto found = log_->find_largest_time(*plan);
-    if (!found) return Unexpected(code_of(found.error()));
-    if (*found && (*found)->offset >= bound) return std::nullopt;
-    return *found;
+    return search_times(committed_only, current_leader_epoch,
+                        [&](const auto& plan) { return log_->find_largest_time(plan); });
 }
 
 Result<storage::EpochEnd, ErrorCode> Partition::end_of_epoch(

@@ -161,18 +161,15 @@ bool ReplicaFetcher::fetch(const Round& round) {
     request.min_bytes = settings_.bytes_min;
     request.max_bytes = settings_.bytes_max;
     LeaderSession::Asks asks;
-    bool by_id = true;
     for (const auto& [at, wanted] : round) {
-        const auto& id = wanted.assigned.partition->topic_id();
-        by_id = by_id && id != base::Uuid{};
-        asks[at] = {id,
+        asks[at] = {wanted.assigned.partition->topic_id(),
                     wanted.assigned.epoch,
                     wanted.from.end,
                     is_planted(Plant::logs_not_compared) ? LeaderEpoch(-1) : wanted.from.last_epoch,
                     wanted.from.log_start,
                     settings_.partition_bytes_max};
     }
-    session_.begin(asks, request);
+    const bool by_id = session_.begin(std::move(asks), request);
     auto answer = connection_->call<protocol::FetchApi, FetchResponse>(
         request, after(settings_.timeout),
         by_id ? settings_.versions.fetch : std::min(settings_.versions.fetch, version_by_name));

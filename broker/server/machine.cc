@@ -1,8 +1,6 @@
 #include "broker/server/machine.h"
 
 #include <chrono>
-#include <cstdlib>
-#include <openssl/rand.h>
 
 namespace broker {
 
@@ -22,13 +20,6 @@ std::int64_t wall_ms() {
 
 std::int64_t monotonic_ms() {
     return ms_of<std::chrono::steady_clock>();
-}
-
-void random_bytes(std::span<std::byte> into) {
-    // OpenSSL's generator fails only when the system has no entropy at all.
-    if (RAND_bytes(reinterpret_cast<unsigned char*>(into.data()), static_cast<int>(into.size())) !=
-        1)
-        std::abort();
 }
 
 }  // namespace broker

@@ -2,6 +2,7 @@
 
 #include "broker/server/machine.h"
 #include "protocol/base/log.h"
+#include "protocol/base/random.h"
 
 #include <boost/asio/ip/host_name.hpp>
 
@@ -24,9 +25,9 @@ Server::Server(std::shared_ptr<const BrokerConfig> config, std::unique_ptr<Clust
       disk_(std::move(disk)),
       cpu_(io_threads(*config_)),
       cluster_(std::move(cluster)),
-      fetch_sessions_({config_->max_incremental_fetch_session_cache_slots, monotonic_ms, random_bytes}),
+      fetch_sessions_({config_->max_incremental_fetch_session_cache_slots, monotonic_ms, base::random_bytes}),
       producer_ids_(*cluster_),
-      groups_(*cluster_, *disk_, {wall_ms, monotonic_ms, random_bytes}),
+      groups_(*cluster_, *disk_, {wall_ms, monotonic_ms, base::random_bytes}),
       services_{*cluster_, authorizer_, quotas_, fetch_sessions_, groups_, producer_ids_, *disk_, cpu_},
       threads_(io_threads(*config_)),
       acceptor_(threads_, services_) {}
@@ -43,7 +44,7 @@ Result<std::unique_ptr<Server>, std::string> Server::start(std::shared_ptr<const
     settings.config = config;
     settings.wall_ms = wall_ms;
     settings.monotonic_ms = monotonic_ms;
-    settings.random = random_bytes;
+    settings.random = base::random_bytes;
     settings.on_fatal = std::move(on_fatal);
     auto cluster = Cluster::start(std::move(settings), *disk);
     if (!cluster) return Unexpected(cluster.error());

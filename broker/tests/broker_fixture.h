@@ -49,9 +49,11 @@ public:
         std::filesystem::remove_all(directory_);
     }
 
-    // The process ends cleanly and starts again on the same directory.
-    void restart() {
+    // The process ends cleanly and starts again on the same directory; with other overrides, if
+    // they are given.
+    void restart(std::optional<std::vector<std::string>> overrides = {}) {
         stop_broker();
+        if (overrides) overrides_ = std::move(*overrides);
         start_broker();
     }
 
@@ -125,6 +127,7 @@ public:
 
     broker::Cluster& cluster() { return *cluster_; }
     broker::Services& services() { return *services_; }
+    const std::filesystem::path& directory() const { return directory_; }
 
     // How far the brokers' wall clock is ahead.
     inline static std::atomic<std::int64_t> wall_ahead_ms = 0;
@@ -200,7 +203,7 @@ private:
         disk_.reset();
     }
 
-    const std::vector<std::string> overrides_;
+    std::vector<std::string> overrides_;
     std::filesystem::path directory_;
     broker::Session session_;
     broker::Authorizer authorizer_;

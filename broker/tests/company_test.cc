@@ -3,6 +3,7 @@
 #include "broker/cluster/metadata_store.h"
 #include "broker/cluster/znodes.h"
 #include "broker/tests/broker_fixture.h"
+#include "broker/tests/new_topic.h"
 #include "coordinator/metadata/service.h"
 #include "protocol/schema/api/api_versions.h"
 #include "protocol/schema/api/create_partitions.h"
@@ -88,16 +89,7 @@ public:
 
     protocol::CreateTopicsResponse::Topic create_topic_on(const std::string& name,
                                                           std::vector<BrokerId> replicas) {
-        protocol::CreateTopicsRequest request;
-        request.timeout_ms = 30'000;
-        auto& topic = request.topics.emplace_back();
-        topic.name = wire::Text(name);
-        topic.num_partitions = -1;
-        topic.replication_factor = -1;
-        auto& assigned = topic.assignments.emplace_back();
-        assigned.partition_index = PartitionIndex(0);
-        assigned.broker_ids = std::move(replicas);
-        return call(request, 7).topics.at(0);
+        return call(test::topic_on(name, std::move(replicas)), 7).topics.at(0);
     }
     bool lists(std::int16_t api) {
         protocol::ApiVersionsRequest request;

@@ -113,6 +113,19 @@ TEST_CASE("what is stopped and what is deleted are two requests where the versio
     CHECK(broker::stop_replica(term, what, 0)[0].ungrouped_partitions.size() == 2);
 }
 
+TEST_CASE("old versions name no topic ids") {
+    const auto roles = request_of(control::LeaderAndIsr{{role("a", a_id, 0, 1)}});
+    const auto id_of = [](const auto& request) { return request.topic_states.at(0).topic_id; };
+    CHECK(id_of(broker::leader_and_isr(term, roles, "INNER", 4)) == base::Uuid{});
+    CHECK(id_of(broker::leader_and_isr(term, roles, "INNER", 5)) == a_id);
+    control::UpdateMetadata metadata;
+    metadata.partitions.emplace_back().topic = "a";
+    metadata.partitions[0].topic_id = a_id;
+    const auto news = request_of(metadata);
+    CHECK(id_of(broker::update_metadata(term, news, 6)) == base::Uuid{});
+    CHECK(id_of(broker::update_metadata(term, news, 7)) == a_id);
+}
+
 TEST_CASE("answers name partitions by topic id, or by name; others are left out") {
     const control::LeaderAndIsr asked{{role("a", a_id, 0, 1), role("b", b_id, 0, 1)}};
     protocol::LeaderAndIsrResponse response;

@@ -101,6 +101,25 @@ TEST_CASE("a topic without an id gets one in the tree before anybody hears of it
     CHECK(in.topic("old").partitions.at(PartitionIndex(0)) == ids({1}));
 }
 
+TEST_CASE("where the protocol knows no topic ids topics stay as they are") {
+    Office in;
+    in.add_topic("old", R"({"version":1,"partitions":{"0":[1]}})");
+    in.add_topic("t", two);
+    const auto tree = broker::read_tree(in.store(), {0, nullptr});
+    REQUIRE(tree);
+    REQUIRE(tree->topics.size() == 2);
+    CHECK(tree->topics[0].id == base::Uuid{});
+    CHECK(tree->topics[0].version == 0);
+    CHECK(tree->topics[1].id == two_id);
+    CHECK(!in.topic("old").topic_id);
+    const control::TopicWrite more{
+        "old", {}, {{PartitionIndex(0), {ids({1})}}, {PartitionIndex(1), {ids({1})}}}, 0, {}};
+    CHECK(in.write({more}) == std::vector{Kind::done});
+    CHECK(!in.topic("old").topic_id);
+    CHECK(in.write({control::TopicRemoval{"old", base::Uuid{}}}) == std::vector{Kind::done});
+    CHECK(!in.get(path::topic("old")));
+}
+
 TEST_CASE("whose term is over names no topics") {
     Office in;
     in.set(std::string(path::controller_epoch), "2");

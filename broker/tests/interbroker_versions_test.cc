@@ -76,3 +76,28 @@ TEST_CASE("followers ask for the ends of epochs from 0.11 on") {
     CHECK(interbroker_versions("2.3").offset_for_leader_epoch == 3);
     CHECK(interbroker_versions("3.9").offset_for_leader_epoch == 4);
 }
+
+TEST_CASE("registrations, features and topic ids are those of the release") {
+    struct Tree {
+        int registration, feature;
+        bool has_features, has_topic_ids;
+    };
+    const struct {
+        const char* release;
+        Tree tree;
+    } cases[] = {
+        {"0.9.0", {2, 1, false, false}},      {"0.10.0-IV0", {2, 1, false, false}},
+        {"0.10.0-IV1", {4, 1, false, false}}, {"2.6", {4, 1, false, false}},
+        {"2.7-IV0", {5, 1, true, false}},     {"2.7", {5, 1, true, false}},
+        {"2.8-IV0", {5, 1, true, true}},      {"3.2", {5, 1, true, true}},
+        {"3.3-IV0", {5, 2, true, true}},      {"3.9", {5, 2, true, true}},
+    };
+    for (const auto& [release, tree] : cases) {
+        CAPTURE(std::string(release));
+        const auto chosen = interbroker_versions(release);
+        CHECK(chosen.registration == tree.registration);
+        CHECK(chosen.feature == tree.feature);
+        CHECK(chosen.has_features == tree.has_features);
+        CHECK(chosen.has_topic_ids == tree.has_topic_ids);
+    }
+}

@@ -47,7 +47,7 @@ struct Fixture {
         auto partition = std::make_shared<Partition>(
             base::TopicPartition{topic, base::PartitionIndex(0)}, base::Uuid{}, std::move(*log),
             disk, pace,
-            Partition::Hooks{.disk_failed = [](const std::string&) {},
+            Partition::Hooks{.failed = [](const storage::Fault&) {},
                              .dirtied = [](std::uint64_t, std::int64_t) {}});
         partition->become_leader(base::LeaderEpoch(1));
         partitions.push_back(partition);

@@ -1,27 +1,21 @@
 // Moves of partitions between log directories: under load, through crashes, and what is refused.
 
-#include "broker/replica/log_manager.h"
+#include "broker/tests/log_directories.h"
 #include "storage/move_note.h"
 #include "storage/names.h"
-#include "storage/tests/batches.h"
-#include "storage/tests/scratch.h"
 
 #include <doctest/doctest.h>
 
-#include <chrono>
-#include <future>
-#include <random>
 #include <set>
-#include <thread>
 
 namespace {
 
 namespace fs = std::filesystem;
 using base::Offset;
-using broker::Acks;
 using broker::LogManager;
 using broker::Partition;
 using protocol::ErrorCode;
+using test::wait_until;
 
 const base::TopicPartition orders{"orders", base::PartitionIndex(0)};
 const base::Uuid topic_id{std::byte{1}, std::byte{2}};
@@ -30,21 +24,7 @@ constexpr double no_limit = 1e18;
 // So little that a move of some KiB does not end within a test.
 constexpr double a_crawl = 1;
 
-std::int64_t now_ms() {
-    using namespace std::chrono;
-    return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
-}
-
-// A condition that only a fault keeps from coming true.
-void wait_until(const std::function<bool()>& holds) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (!holds()) {
-        REQUIRE(std::chrono::steady_clock::now() < deadline);
-        std::this_thread::yield();
-    }
-}
-
-struct Fixture {
+struct Fixture : test::LogDirectories {
     Fixture() { start(); }
     ~Fixture() {
         kill();
@@ -53,26 +33,13 @@ struct Fixture {
 
     // The process starts, on what lies in the directories.
     void start() {
-        LogManager::Settings settings;
-        settings.directories = {path("a"), path("b")};
-        settings.wall_ms = [] { return std::int64_t{1'700'000'000'000}; };
-        settings.monotonic_ms = now_ms;
-        settings.random_id = [this] {
-            base::Uuid id;
-            for (auto& byte : id) byte = std::byte(random());
-            return id;
-        };
-        settings.on_last_failed = [](const std::string& why) { FAIL(why); };
-        settings.cleaner = [] { return broker::LogCleaner::Settings{.enabled = false}; };
-        settings.moved_bytes_per_second = [this] { return bytes_per_second.load(); };
-        settings.free_percentage = [this](const std::string& directory) {
+        auto with = settings();
+        with.moved_bytes_per_second = [this] { return bytes_per_second.load(); };
+        with.free_percentage = [this](const std::string& directory) {
             return full.contains(directory) ? 4.0 : 5.0;
         };
-        settings.free_percentage_min = 5;
-        auto opened = LogManager::open(std::move(settings), pool);
-        INFO(std::string(opened ? "" : opened.error()));
-        REQUIRE(opened);
-        logs = std::move(*opened);
+        with.free_percentage_min = 5;
+        open(std::move(with));
         const auto loaded = logs->load([this](const base::TopicPartition& at) {
             return at == orders ? std::optional(std::pair(topic_id, config)) : std::nullopt;
         });
@@ -103,7 +70,6 @@ struct Fixture {
         logs.reset();
     }
 
-    std::string path(const std::string& name) const { return scratch.file(name).string(); }
     bool is_in(const std::string& name) const {
         return partition->directory() == scratch.file(name) / "orders-0";
     }
@@ -134,13 +100,7 @@ struct Fixture {
     }
 
     ErrorCode add(const test::BatchOf& of = {.count = 2, .value_bytes = 400}) {
-        auto bytes = test::batch(of);
-        std::promise<ErrorCode> said;
-        const auto appended =
-            partition->append({bytes, storage::Origin::client, {}}, Acks::all, 1000,
-                              [&](ErrorCode error) { said.set_value(error); });
-        if (!appended) return appended.error().code;
-        return said.get_future().get();
+        return test::append(*partition, of);
     }
     std::vector<std::byte> contents() const {
         std::vector<std::byte> all;
@@ -170,13 +130,9 @@ struct Fixture {
         REQUIRE(is_in("a"));
     }
 
-    test::Scratch scratch;
-    std::mt19937 random{1};
     std::atomic<double> bytes_per_second = no_limit;
     std::set<std::string> full;  // Directories that have too little room for new partitions.
-    boost::asio::thread_pool pool{2};
     storage::LogConfig config{.segment_bytes = 20'000, .retention_ms = -1};
-    std::unique_ptr<LogManager> logs;
     std::shared_ptr<Partition> partition;
     std::string fault;
 };

@@ -23,7 +23,7 @@ struct Fixture {
         partition = std::make_shared<Partition>(
             base::TopicPartition{"orders", base::PartitionIndex(0)}, base::Uuid{},
             std::move(in.log), pool, pace,
-            Partition::Hooks{.disk_failed = [this](const std::string&) { ++failures; },
+            Partition::Hooks{.failed = [this](const storage::Fault&) { ++failures; },
                              .dirtied = [](std::uint64_t, std::int64_t) {}});
         partition->become_leader(LeaderEpoch(0));
         hold();

@@ -21,8 +21,9 @@ struct Replica {
         partition = std::make_shared<broker::Partition>(
             base::TopicPartition{"orders", base::PartitionIndex(0)}, base::Uuid{},
             std::move(in.log), pool, pace,
-            broker::Partition::Hooks{.disk_failed = [](const std::string& why) { FAIL(why); },
-                                     .dirtied = [](std::uint64_t, std::int64_t) {}});
+            broker::Partition::Hooks{
+                .failed = [](const storage::Fault& fault) { FAIL(fault.detail); },
+                .dirtied = [](std::uint64_t, std::int64_t) {}});
     }
     ~Replica() { pool.join(); }
 

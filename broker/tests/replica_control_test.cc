@@ -6,6 +6,7 @@
 #include "broker/cluster/opening.h"
 #include "broker/cluster/topic_loader.h"
 #include "broker/config/load.h"
+#include "storage/checkpoint.h"
 
 #include <doctest/doctest.h>
 
@@ -50,13 +51,8 @@ struct Fixture {
         std::string made = (std::filesystem::temp_directory_path() / "milena-test-XXXXXX").string();
         REQUIRE(mkdtemp(made.data()));
         directory = made;
-        broker::ConfigInputs inputs;
-        const std::string log_dirs = has_two ? made + "/a," + made + "/b" : made;
-        inputs.overrides = {"broker.id=2", "log.dirs=" + log_dirs,
-                            "listeners=PLAINTEXT://127.0.0.1:9092"};
-        const auto loaded = broker::load_config(inputs);
-        REQUIRE(loaded.config);
-        config = loaded.config;
+        log_dirs = has_two ? made + "/a," + made + "/b" : made;
+        speak("3.9-IV0");
         open();
     }
     ~Fixture() {
@@ -65,6 +61,16 @@ struct Fixture {
         std::filesystem::remove_all(directory);
     }
 
+    // From the next open() on.
+    void speak(const std::string& release) {
+        broker::ConfigInputs inputs;
+        inputs.overrides = {"broker.id=2", "log.dirs=" + log_dirs,
+                            "listeners=PLAINTEXT://127.0.0.1:9092",
+                            "inter.broker.protocol.version=" + release};
+        const auto loaded = broker::load_config(inputs);
+        REQUIRE(loaded.config);
+        config = loaded.config;
+    }
     void open() {
         core.emplace(broker::ClusterSettings{config, now_ms, now_ms, random_bytes,
                                              [](const std::string& why) { FAIL(why); }});
@@ -159,8 +165,15 @@ struct Fixture {
         return topic ? topic->find(PartitionIndex(0)) : nullptr;
     }
     bool has_directory() const { return std::filesystem::exists(directory / "orders-0"); }
+    // What its directory says.
+    std::optional<base::Uuid> named() const {
+        const auto id = storage::read_topic_id(storage::real_disk(),
+                                               directory / "orders-0" / "partition.metadata");
+        return id ? std::optional(*id) : std::nullopt;
+    }
 
     std::filesystem::path directory;
+    std::string log_dirs;
     std::shared_ptr<const broker::BrokerConfig> config;
     boost::asio::thread_pool disk{2};
     std::set<std::string> gone;
@@ -272,6 +285,106 @@ TEST_SUITE("broker/replica control") {
         auto request = Fixture::role(2, 5);
         request.topic_states[0].topic_id = other_id;
         CHECK(in.apply(request) == ErrorCode::inconsistent_topic_id);
+    }
+
+    TEST_CASE("while a log is that of another topic of the name, it serves nobody as the new one") {
+        for (const bool is_gone : {false, true}) {
+            CAPTURE(is_gone);
+            Fixture in;
+            REQUIRE(in.apply(Fixture::role(2, 4)) == ErrorCode::none);
+            if (is_gone) (void)in.control->apply(Fixture::metadata(-2, 0));
+            auto news = Fixture::metadata(1, 0);
+            news.topic_states[0].topic_id = other_id;
+            (void)in.control->apply(news);
+            REQUIRE(in.partition());
+            CHECK(in.partition()->leader == BrokerId(1));
+            auto request = Fixture::role(2, 0);
+            request.topic_states[0].topic_id = other_id;
+            CHECK(in.apply(request) == ErrorCode::inconsistent_topic_id);
+            CHECK(in.has_directory());
+
+            CHECK(in.apply(Fixture::stop(-2, true)) == ErrorCode::none);
+            CHECK_FALSE(in.has_directory());
+            CHECK(in.apply(request) == ErrorCode::none);
+            CHECK(in.partition()->local->topic_id() == other_id);
+            CHECK(in.has_directory());
+        }
+    }
+
+    TEST_CASE("a topic without an id is led, and gets its id in the term that runs") {
+        Fixture in;
+        auto request = Fixture::role(2, 4);
+        request.topic_states[0].topic_id = {};
+        CHECK(in.apply(request) == ErrorCode::none);
+        CHECK_FALSE(in.named());
+        CHECK(in.apply(request) == ErrorCode::stale_controller_epoch);
+        auto earlier = Fixture::role(2, 3);
+        CHECK(in.apply(earlier) == ErrorCode::stale_controller_epoch);
+        CHECK_FALSE(in.named());
+
+        CHECK(in.apply(Fixture::role(2, 4)) == ErrorCode::none);
+        CHECK(in.named() == some_id);
+        CHECK(in.partition()->local->topic_id() == some_id);
+        CHECK(in.partition()->local->positions(LeaderEpoch(4)));
+        CHECK(in.core->image()->find_topic(some_id));
+        CHECK(in.apply(Fixture::role(2, 4)) == ErrorCode::stale_controller_epoch);
+        request = Fixture::role(2, 4);
+        request.topic_states[0].topic_id = other_id;
+        CHECK(in.apply(request) == ErrorCode::inconsistent_topic_id);
+    }
+
+    TEST_CASE("a topic that gets its id with its next role keeps it when later ones name none") {
+        Fixture in;
+        auto request = Fixture::role(2, 4);
+        request.topic_states[0].topic_id = {};
+        CHECK(in.apply(request) == ErrorCode::none);
+        CHECK(in.apply(Fixture::role(1, 5)) == ErrorCode::none);
+        CHECK(in.named() == some_id);
+        request = Fixture::role(2, 6);
+        request.topic_states[0].topic_id = {};
+        CHECK(in.apply(request) == ErrorCode::none);
+        CHECK(in.named() == some_id);
+        CHECK(in.core->image()->find_topic(some_id));
+    }
+
+    TEST_CASE("the id that an old tool took out of the tree is still that of the directory") {
+        Fixture in;
+        REQUIRE(broker::make_paths(*in.core));
+        REQUIRE(in.apply(Fixture::role(2, 4)) == ErrorCode::none);
+        broker::znodes::TopicAssignment topic;
+        topic.partitions.emplace(PartitionIndex(0), std::vector{self});
+        REQUIRE(in.core->store->commit(
+            {broker::persistent("/brokers/topics/orders", broker::znodes::write(topic))}));
+        in.close();
+        in.open();
+        in.core->has_company = false;
+        REQUIRE(broker::TopicLoader(*in.core).load());
+        REQUIRE(in.partition());
+        REQUIRE(in.partition()->local);
+        CHECK(in.partition()->local->topic_id() == some_id);
+        const auto node = in.core->store->get("/brokers/topics/orders");
+        REQUIRE(node);
+        CHECK(broker::znodes::parse_topic((*node)->data.value())->topic_id == some_id);
+    }
+
+    TEST_CASE("where the protocol knows no topic ids directories do not keep them") {
+        Fixture in;
+        REQUIRE(broker::make_paths(*in.core));
+        REQUIRE(in.apply(Fixture::role(2, 4)) == ErrorCode::none);
+        REQUIRE(in.named() == some_id);
+        broker::znodes::TopicAssignment topic;
+        topic.partitions.emplace(PartitionIndex(0), std::vector{BrokerId(1), self});
+        REQUIRE(in.core->store->commit(
+            {broker::persistent("/brokers/topics/orders", broker::znodes::write(topic))}));
+        in.close();
+        in.speak("2.7");
+        in.open();
+        REQUIRE(broker::TopicLoader(*in.core).load());
+        CHECK(in.has_directory());
+        CHECK_FALSE(in.named());
+        REQUIRE(in.apply(Fixture::stop(4, true)) == ErrorCode::none);
+        REQUIRE(in.apply(Fixture::role(2, 4)) == ErrorCode::none);
+        CHECK_FALSE(in.named());
     }
 
     TEST_CASE("a log of a topic that was made again meanwhile is set aside, not deleted") {
@@ -392,7 +505,9 @@ TEST_SUITE("broker/replica control") {
         std::filesystem::remove_all(in.directory / "b");
         std::ofstream(in.directory / "b") << "no directory";
         REQUIRE(in.apply(role_of("second", true)) == ErrorCode::none);
-        CHECK(in.apply(role_of("third", true)) == ErrorCode::kafka_storage_error);
+        // It would be b's turn.
+        REQUIRE(in.apply(role_of("third", true)) == ErrorCode::none);
+        CHECK(std::filesystem::exists(in.directory / "a" / "third-0"));
         CHECK(in.partition()->local->is_offline());
 
         constexpr auto lost = ErrorCode::kafka_storage_error;
@@ -402,6 +517,16 @@ TEST_SUITE("broker/replica control") {
         CHECK(in.apply(role_of("who-knows-where", false)) == lost);
         CHECK(in.apply(role_of("fresh", true)) == ErrorCode::none);
         CHECK(in.apply(role_of("first", false)) == ErrorCode::stale_controller_epoch);
+
+        auto metadata = Fixture::metadata(1, 9);
+        metadata.topic_states[0].partition_states[0].offline_replicas = {self, BrokerId(3)};
+        const int moves = in.moves;
+        CHECK(in.control->apply(metadata).error_code == ErrorCode::none);
+        CHECK(in.moves == moves + 1);  // It is not led here any more.
+        const auto image = in.core->image();
+        CHECK(image->is_offline(*in.partition(), self));
+        CHECK(image->is_offline(*in.partition(), BrokerId(3)));
+        CHECK_FALSE(image->is_offline(*in.partition(), BrokerId(1)));
 
         auto future = noted.get_future();
         REQUIRE(future.wait_for(std::chrono::seconds(60)) == std::future_status::ready);

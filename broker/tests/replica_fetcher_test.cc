@@ -2,16 +2,13 @@
 
 #include "broker/replica/replica_fetcher.h"
 
+#include "broker/tests/peer.h"
 #include "broker/tests/replica.h"
 #include "protocol/records/convert.h"
-#include "protocol/schema/api/api_versions.h"
 #include "protocol/schema/api/offset_for_leader_epoch.h"
 
-#include <arpa/inet.h>
 #include <atomic>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <thread>
 
 namespace {
 
@@ -27,77 +24,27 @@ public:
         std::optional<std::int16_t> epochs = 4;  // Nothing: OffsetForLeaderEpoch is not known.
     };
 
-    Leader(Replica& log, Speaks speaks) : log_(log), speaks_(speaks) {
-        listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof address;
-        auto* const generic = reinterpret_cast<sockaddr*>(&address);
-        REQUIRE(::bind(listener_, generic, size) == 0);
-        REQUIRE(::listen(listener_, 8) == 0);
-        REQUIRE(::getsockname(listener_, generic, &size) == 0);
-        address_ = {"127.0.0.1", ntohs(address.sin_port)};
-        thread_ = std::thread([this] { serve(); });
-    }
-    ~Leader() {
-        ::shutdown(listener_, SHUT_RDWR);
-        thread_.join();
-        ::close(listener_);
-    }
+    Leader(Replica& log, Speaks speaks)
+        : log_(log),
+          speaks_(speaks),
+          peer_([this](const auto& asked, auto& body) { return answer(asked, body); }) {}
 
-    const broker::Address& address() const { return address_; }
+    const broker::Address& address() const { return peer_.address(); }
     int epochs_asked() const { return epochs_asked_; }
 
 private:
-    static bool read_exactly(int from, std::span<std::byte> into) {
-        for (std::size_t done = 0; done < into.size();) {
-            const auto got = ::recv(from, into.data() + done, into.size() - done, 0);
-            if (got <= 0) return false;
-            done += static_cast<std::size_t>(got);
-        }
-        return true;
-    }
-
-    void serve() {
-        for (;;) {
-            const int socket = ::accept(listener_, nullptr, nullptr);
-            if (socket < 0) return;
-            while (serve_one(socket)) {
-            }
-            ::close(socket);
-        }
-    }
-
-    bool serve_one(int socket) {
-        std::array<std::byte, 4> prefix{};
-        if (!read_exactly(socket, prefix)) return false;
-        std::size_t size = 0;
-        for (const std::byte each : prefix) size = size << 8 | std::to_integer<std::size_t>(each);
-        std::vector<std::byte> frame(size);
-        if (!read_exactly(socket, frame)) return false;
-        wire::Reader reader(std::span<std::byte>(frame.data(), frame.size()));
-        const auto header = protocol::read_request_header(reader);
-        std::vector<std::byte> out(4);
-        wire::Writer writer(out);
-        const auto version = header.request_api_version;
-        protocol::write_response_header(writer, header.request_api_key, version,
-                                        header.correlation_id);
-        if (header.request_api_key == protocol::ApiVersionsApi::key) {
-            versions().write(writer, version);
-        } else if (header.request_api_key == protocol::FetchApi::key) {
+    test::Reply answer(const protocol::RequestHeader& asked, wire::Reader& body) {
+        const auto version = asked.request_api_version;
+        if (asked.request_api_key == protocol::ApiVersionsApi::key)
+            return test::answer_to(asked, versions());
+        if (asked.request_api_key == protocol::FetchApi::key) {
             CHECK(version <= speaks_.fetch);
-            fetch(protocol::FetchRequest::read(reader, version)).write(writer, version);
-        } else {
-            CHECK(header.request_api_key == protocol::OffsetForLeaderEpochApi::key);
-            ++epochs_asked_;
-            end_of(protocol::OffsetForLeaderEpochRequest::read(reader, version))
-                .write(writer, version);
+            return test::answer_to(asked, fetch(protocol::FetchRequest::read(body, version)));
         }
-        const auto body = out.size() - prefix.size();
-        for (std::size_t i = 0; i < prefix.size(); ++i) out[i] = std::byte(body >> (24 - 8 * i));
-        return ::send(socket, out.data(), out.size(), MSG_NOSIGNAL) ==
-               static_cast<ssize_t>(out.size());
+        CHECK(asked.request_api_key == protocol::OffsetForLeaderEpochApi::key);
+        ++epochs_asked_;
+        return test::answer_to(asked,
+                               end_of(protocol::OffsetForLeaderEpochRequest::read(body, version)));
     }
 
     protocol::ApiVersionsResponse versions() const {
@@ -157,10 +104,8 @@ private:
 
     Replica& log_;
     const Speaks speaks_;
-    int listener_ = -1;
-    broker::Address address_;
     std::atomic<int> epochs_asked_ = 0;
-    std::thread thread_;
+    test::Peer peer_;  // Last: it uses all of them.
 };
 
 // Follow the leader in its term until the logs end at the same offset and it is committed.

@@ -296,3 +296,36 @@ TEST_CASE("what makes no sense in the tree harms nobody") {
     in.create_topic("later");
     CHECK(in.topic("later")->partitions[0].local);
 }
+
+TEST_CASE("a broker that speaks as 2.6 writes what 2.6 does, and gives ids when it speaks as 3.9") {
+    Tree in({"inter.broker.protocol.version=2.6"});
+    in.create_topic("ours");
+    in.create(path::topic("theirs"), two_partitions);
+    CHECK(!in.topic_id("ours"));
+    CHECK(!in.topic_id("theirs"));
+    CHECK(in.topic("theirs")->partitions.size() == 2);
+    const auto said = [&](const char* what) {
+        return in.get(path::broker(BrokerId(1))).value().contains(what);
+    };
+    CHECK(said(R"("version":4)"));
+    CHECK(!said("features"));
+    CHECK(in.get(std::string(path::feature)) == R"({"features":{},"version":1,"status":0})");
+    const auto kept = in.directory() / "ours-0" / "partition.metadata";
+    CHECK(!std::filesystem::exists(kept));
+
+    in.restart(std::vector<std::string>());
+    CHECK(said(R"("version":5)"));
+    CHECK(in.get(std::string(path::feature)) == R"({"features":{},"version":2,"status":1})");
+    for (const char* name : {"ours", "theirs"}) {
+        CAPTURE(std::string(name));
+        REQUIRE(in.topic_id(name));
+        CHECK(in.topic(name)->id == in.topic_id(name));
+        CHECK(in.topic(name)->partitions[0].local->topic_id() == in.topic_id(name));
+    }
+    CHECK(std::filesystem::exists(kept));
+
+    in.restart(std::vector<std::string>{"inter.broker.protocol.version=2.7"});
+    CHECK(in.topic_id("ours"));
+    CHECK(!std::filesystem::exists(kept));
+    CHECK(in.get(std::string(path::feature)) == R"({"features":{},"version":1,"status":1})");
+}

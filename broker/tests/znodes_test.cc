@@ -89,6 +89,21 @@ TEST_SUITE("broker/cluster/znodes") {
         CHECK(parse_broker(json) == broker);
     }
 
+    TEST_CASE("in older protocols a broker registers as 3.9.1 does in them") {
+        const BrokerRegistration broker{
+            .endpoints = {{"PLAINTEXT", "127.0.0.1", 29646, "PLAINTEXT"}},
+            .rack = "r1",
+            .timestamp_ms = 1795342092959};
+        CHECK(write(broker, 4) ==
+              R"({"listener_security_protocol_map":{"PLAINTEXT":"PLAINTEXT"},)"
+              R"("endpoints":["PLAINTEXT://127.0.0.1:29646"],"rack":"r1","jmx_port":-1,)"
+              R"("port":29646,"host":"127.0.0.1","version":4,"timestamp":"1795342092959"})");
+        CHECK(write(broker, 2) ==
+              R"({"endpoints":["PLAINTEXT://127.0.0.1:29646"],"jmx_port":-1,"port":29646,)"
+              R"("host":"127.0.0.1","version":2,"timestamp":"1795342092959"})");
+        CHECK(parse_broker(write(broker, 4)) == broker);
+    }
+
     TEST_CASE("registrations of older brokers are read") {
         const auto v1 = parse_broker(
             R"({"version":1,"host":"localhost","port":9092,"jmx_port":9999,"timestamp":"223"})");
@@ -129,7 +144,7 @@ TEST_SUITE("broker/cluster/znodes") {
         topic.adding_replicas = {{PartitionIndex(0), {BrokerId(3)}}};
         topic.removing_replicas = {{PartitionIndex(0), {BrokerId(1)}}};
         CHECK(write(topic) == R"({"partitions":{"0":[2]},"adding_replicas":{"0":[3]},)"
-                              R"("removing_replicas":{"0":[1]},"version":2})");
+                              R"("removing_replicas":{"0":[1]},"version":3})");
         CHECK(parse_topic(write(topic)) == topic);
         CHECK(parse_topic(R"({"version":1,"partitions":{"0":[1,2]}})")
                   ->partitions.at(PartitionIndex(0))
@@ -255,6 +270,7 @@ TEST_SUITE("broker/cluster/znodes") {
 
     TEST_CASE("features") {
         CHECK(write(Features()) == R"({"features":{},"version":2,"status":1})");
+        CHECK(write(Features{.enabled = false}, 1) == R"({"features":{},"version":1,"status":0})");
         CHECK(parse_features(write(Features())) == Features());
         CHECK(parse_features(R"({"version":1,"status":0,"features":)"
                              R"({"f":{"min_version_level":1,"max_version_level":5}}})") ==

@@ -10,6 +10,7 @@
 #include "broker/tools/tool.h"
 #include "coordinator/metadata/client/client.h"
 #include "coordinator/metadata/recovery.h"
+#include "protocol/base/random.h"
 
 #include <chrono>
 #include <iostream>
@@ -66,7 +67,7 @@ private:
     void connect() {
         MetadataClient::Settings settings;
         settings.at = must(coordinator::parse_connect_string(where_));
-        settings.random = draw;
+        settings.random = base::random_bytes;
         client_.emplace(std::move(settings));
         const auto state = client_->wait_settled(connect_time);
         if (state != MetadataClient::State::connected)

@@ -14,6 +14,7 @@
 #include "broker/tools/offline.h"
 #include "broker/tools/tool.h"
 #include "coordinator/metadata/recovery.h"
+#include "protocol/base/random.h"
 
 #include <chrono>
 #include <iostream>
@@ -27,7 +28,7 @@ constexpr auto zookeeper_time = std::chrono::minutes(2);
 base::Uuid random_uuid() {
     base::Uuid id;
     do {
-        draw(id);
+        base::random_bytes(id);
     } while (storage::uuid_text(id).starts_with('-'));
     return id;
 }
@@ -126,7 +127,8 @@ private:
         const auto named = config_->value("zookeeper.connect");
         if (named) {
             std::cout << "zookeeper.connect is set: take it out, or the broker uses the metadata "
-                         "at " << *named << " and not these\n";
+                         "at "
+                      << *named << " and not these\n";
         }
         if (plan.held == 0) return;
         std::cout << plan.held
@@ -134,8 +136,7 @@ private:
                      "deleted or "
                      "compacted until milena import with --zookeeper HOST:PORT, which reads it, or "
                      "--accept";
-        if (named)
-            std::cout << " (zookeeper.connect is " << *named << ")";
+        if (named) std::cout << " (zookeeper.connect is " << *named << ")";
         std::cout << "\n";
     }
 

@@ -2,10 +2,9 @@
 
 #include "broker/config/load.h"
 #include "broker/tools/tool.h"
+#include "protocol/base/random.h"
 
 #include <chrono>
-#include <cstdlib>
-#include <openssl/rand.h>
 
 namespace broker {
 
@@ -18,12 +17,6 @@ std::int64_t now_ms() {
 }
 
 }  // namespace
-
-void draw(std::span<std::byte> into) {
-    if (RAND_bytes(reinterpret_cast<unsigned char*>(into.data()), static_cast<int>(into.size())) !=
-        1)
-        std::abort();
-}
 
 void add_configuration_options(Options& options, const std::string& what_of_it) {
     options.positional("file", "The server's configuration: " + what_of_it);
@@ -52,7 +45,7 @@ std::unique_ptr<coordinator::MetadataService> open_metadata(const std::string& d
     settings.directory = directory;
     settings.wall_ms = now_ms<std::chrono::system_clock>;
     settings.monotonic_ms = now_ms<std::chrono::steady_clock>;
-    settings.random = draw;
+    settings.random = base::random_bytes;
     return must(coordinator::MetadataService::start(std::move(settings)));
 }
 

@@ -6,9 +6,7 @@
 #include "coordinator/metadata/service.h"
 #include "protocol/base/result.h"
 
-#include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -24,9 +22,6 @@ std::shared_ptr<const BrokerConfig> read_configuration(const Options& options);
 // The metadata that a stopped broker keeps in `directory`. Faults: ToolError; a directory in use
 // among them.
 std::unique_ptr<coordinator::MetadataService> open_metadata(const std::string& directory);
-
-// Fill with what nobody can guess.
-void draw(std::span<std::byte> into);
 
 // The value, or a ToolError with the sentence that is there instead.
 template <class T>

@@ -12,6 +12,7 @@
 #include "coordinator/metadata/server/server.h"
 #include "coordinator/metadata/service.h"
 #include "protocol/base/log.h"
+#include "protocol/base/random.h"
 
 #include <chrono>
 #include <filesystem>
@@ -66,7 +67,7 @@ Result<std::unique_ptr<MetadataService>, std::string> start_service(const ZooCon
     settings.journal_directory = config.data_log_dir;
     settings.wall_ms = wall_ms;
     settings.monotonic_ms = monotonic_ms;
-    settings.random = random_bytes;
+    settings.random = base::random_bytes;
     settings.on_failure = [](const std::string& why) {
         end_at_once("The metadata service failed: " + why);
     };

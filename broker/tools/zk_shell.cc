@@ -1,11 +1,11 @@
 #include "broker/tools/zk_shell.h"
 
 #include "broker/tools/zk_commands.h"
+#include "protocol/base/random.h"
 
 #include <algorithm>
 #include <fstream>
 #include <iostream>
-#include <sys/random.h>
 
 namespace broker {
 
@@ -47,11 +47,6 @@ std::string_view name_of(State state) {
     return "Closed";
 }
 
-void draw(std::span<std::byte> bytes) {
-    // Without it the order of the servers is not drawn, and nothing else suffers.
-    static_cast<void>(::getrandom(bytes.data(), bytes.size(), 0));
-}
-
 }  // namespace
 
 ZkShell::ZkShell(Settings settings) : settings_(std::move(settings)) {
@@ -78,7 +73,7 @@ void ZkShell::connect(const std::string& server) {
     settings.at = std::move(*at);
     settings.session_timeout_ms = settings_.timeout_ms;
     settings.may_be_read_only = settings_.may_be_read_only;
-    settings.random = draw;
+    settings.random = base::random_bytes;
     settings.on_state = [this](State state) {
         tell("state:" + std::string(name_of(state)) + " type:None path:null");
         if (state != State::connected) return;

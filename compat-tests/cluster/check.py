@@ -9,12 +9,12 @@ import contextlib
 import json
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 
 from confluent_kafka.admin import AdminClient
 
+import ids
 from harness import brokers, kafka
 from harness.checks import Checks, exit_with
 from harness.cluster import elect, in_sync, led_by, readable_directory, same_directories, wait_until
@@ -162,7 +162,8 @@ def with_kafka(cluster):
 
 
 def in_an_older_protocol(cluster, metadata_port):
-    """Brokers that speak as those of Kafka 2.6: leaders write their ISRs into the tree, and note it for the controller."""
+    """Brokers that speak as those of Kafka 2.6: leaders write their ISRs into the tree, and note it for the controller; topics
+    have no ids, until all speak as 3.9."""
     ours, second, kafka_broker = cluster
     one_cluster(checks, cluster)
     create_topic(checks, cluster, TOPIC)
@@ -182,14 +183,20 @@ def in_an_older_protocol(cluster, metadata_port):
     checks.that(isr_notes(metadata_port) > notes, "leaders noted that they changed an ISR", notes)
     loses_its_controller(cluster, load, "is killed", brokers.Broker.kill)
     gets_its_leaders_back(cluster)
+    ids.has_none(checks, cluster, metadata_port, TOPIC)
+    with load.during("one after the other speaks as 3.9"):
+        for broker in cluster:
+            broker.stop()
+            broker.settings["inter.broker.protocol.version"] = "3.9-IV0"
+            broker.start()
+            in_sync(broker.bootstrap, TOPIC, *EVERYBODY)
+        ids.are_given(checks, cluster, metadata_port, TOPIC)
     load.compare("at the end")
 
 
 def isr_notes(metadata_port):
     """How many notes of changed ISRs came and went."""
-    done = subprocess.run([brokers.binary(), "zk-cli", "-server", f"127.0.0.1:{metadata_port}", "stat", "/isr_change_notification"],
-                          capture_output=True, text=True, timeout=60)
-    return int(re.search(r"cversion = (\d+)", done.stdout)[1])
+    return int(re.search(r"cversion = (\d+)", ids.zk(metadata_port, "stat", "/isr_change_notification"))[1])
 
 
 def end_of(cluster):

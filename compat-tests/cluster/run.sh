@@ -1,6 +1,7 @@
 #!/bin/bash
 # Three brokers of ours are a cluster: as scripts/cluster makes it, with a metadata service beside them, and in one of them;
-# restarted one after the other under clients with default settings; and used wrongly.
+# restarted one after the other under clients with default settings; used wrongly; beside an Apache Kafka, told of another
+# topic under the same name; and with a log directory that goes away.
 set -euo pipefail
 cd "$(dirname "$0")" && . ../harness/prepare.sh
 python_packages python confluent-kafka==2.16.1
@@ -12,4 +13,6 @@ counted env PYTHONPATH="$folder/.." python3 script.py
 counted python check.py "$@"
 counted python rolling.py "$cache/classes:$jars/*"
 counted python mistakes.py
+counted python ids.py
+counted python failed_directory.py ours kafka
 finish

@@ -180,6 +180,11 @@ class Broker:
         return self.folder / "data"
 
     @property
+    def directories(self):
+        """All log directories, if it has several."""
+        return [pathlib.Path(each) for each in str(self.settings.get("log.dirs", self.data)).split(",")]
+
+    @property
     def pid(self):
         return self.process.child.pid
 

@@ -58,9 +58,11 @@ def elect(bootstrap):
 
 def same_directories(checks, cluster, topic):
     """All brokers have the same logs, byte for byte: offsets, epochs, records; `topic` has some."""
-    names = {path.name for broker in cluster for path in broker.data.iterdir() if re.fullmatch(r"\S+-\d+", path.name)}
+    names = {path.name for broker in cluster for folder in broker.directories for path in folder.iterdir()
+             if re.fullmatch(r"\S+-\d+", path.name)}
     for name in sorted(names):
-        logs = [b"".join(file.read_bytes() for file in sorted((broker.data / name).glob("*.log"))) for broker in cluster]
+        logs = [b"".join(file.read_bytes() for folder in broker.directories for file in sorted((folder / name).glob("*.log")))
+                for broker in cluster]
         checks.that(len(logs[0]) > 0 or not name.startswith(f"{topic}-"), f"{name} has records")
         checks.equal([len(log) for log in logs], [len(logs[0])] * len(logs), f"{name}: as long at every broker")
         checks.that(all(log == logs[0] for log in logs), f"{name}: the same bytes at every broker")

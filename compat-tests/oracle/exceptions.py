@@ -50,8 +50,6 @@ EXCEPTIONS = [
             "not yet: there are no feature versions that could be changed"),
     Allowed("ApiVersions", "*.api_keys[45].max_version", 0, 1,
             "AlterPartitionReassignments has a version 1 (KIP-860) in later releases of Apache Kafka"),
-    Allowed("ApiVersions", "*.api_keys[27].max_version", 1, 2,
-            "WriteTxnMarkers has a version 2 in later releases of Apache Kafka"),
     Allowed("ApiVersions", "*.api_keys[*]", BETWEEN_BROKERS, ABSENT,
             "brokers of Apache Kafka talk to each other by these; no client does"),
     Allowed("ApiVersions", "*.api_keys[*]", key_in(68, 69), ABSENT,

@@ -11,6 +11,7 @@ from harness.checks import Checks, exit_with
 
 TOPICS = ("first", "second", "third")
 RECORDS = 20
+LOOKS_OFTEN = {"replica.high.watermark.checkpoint.interval.ms": "200"}
 NEWER = 9       # A version of a file that nobody has written yet.
 STORAGE_ERROR, NOT_LEADER = 56, 6
 checks = Checks()
@@ -176,7 +177,7 @@ def of_another_user():
 
 
 def vanished():
-    with Broker(**{"log.flush.offset.checkpoint.interval.ms": "200"}) as broker:
+    with Broker(**LOOKS_OFTEN) as broker:
         broker.stop()
         second, away = broker.folder / "second", broker.folder / "away"
         second.mkdir()
@@ -201,9 +202,34 @@ def vanished():
         checks.that(all(broker.whole(topic) for topic in TOPICS), "it is back: everything acknowledged is there after a restart")
 
 
+def all_vanished():
+    """A broker that can keep nothing any more, or not its metadata, ends."""
+    with Broker(**LOOKS_OFTEN) as broker:
+        broker.create()
+        for topic in TOPICS:
+            broker.produce(topic)
+        ends_without(broker, "all log directories have failed", "the only log directory vanishes")
+        broker.settings["log.dirs"] = f"{broker.data},{broker.folder / 'second'}"
+        broker.start()
+        ends_without(broker, "the log directory with the metadata has failed", "the log directory with the metadata vanishes")
+        broker.start()
+        checks.that(all(broker.whole(topic) for topic in TOPICS), "it is back: everything acknowledged is there after a restart")
+
+
+def ends_without(broker, words, what):
+    """The first directory goes, and comes back when the process has ended."""
+    away = broker.folder / "away"
+    broker.data.rename(away)
+    broker.process.wait_for(re.compile(f"{words}: .*{broker.data}"), 60)
+    code = broker.process.child.wait(60)
+    checks.that(code > 0, f"{what}: the process says so and ends", code)
+    away.rename(broker.data)
+
+
 def main():
     for name, body in {"swapped": swapped, "foreign index": foreign_index, "newer formats": newer_formats, "newer batches": newer_batches,
-                       "another user": of_another_user, "vanished": vanished}.items():
+                       "another user": of_another_user, "vanished": vanished,
+                       "all vanished": all_vanished}.items():
         checks.run(name, body)
     exit_with(checks)
 

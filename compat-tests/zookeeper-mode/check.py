@@ -14,6 +14,7 @@ import re
 import subprocess
 import tempfile
 import threading
+import time
 
 from kazoo.client import KazooClient
 
@@ -53,6 +54,14 @@ class Outside(brokers.Milena):
 
     def topics(self):
         return {each["name"] for each in self.call("Metadata", 1, topics=None)["topics"]}
+
+    def wait_for_topic(self, topic):
+        """Until it is served: what the broker writes for it is in the tree a moment before."""
+        deadline = time.monotonic() + WAIT
+        while topic not in self.topics():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{topic} is not served")
+            time.sleep(0.02)
 
 
 @contextlib.contextmanager
@@ -106,6 +115,7 @@ def life(zookeeper):
         zk.create(f"{own}/brokers/topics/written", b'{"version":1,"partitions":{"0":[0]}}')
         until(zk, f"{own}/brokers/topics/written/partitions/0/state", lambda data, stat: stat)
         until(zk, f"{own}/brokers/topics/written", lambda data, stat: b"topic_id" in data)
+        broker.wait_for_topic("written")
         checks.equal(broker.produce("written", b"x"), NONE, "a topic that a tool wrote is served")
         checks.equal(broker.stop(), 0, "it ends cleanly")
         checks.equal(zk.exists(ids), None, "and its registration with it")

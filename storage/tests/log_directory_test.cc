@@ -73,9 +73,9 @@ struct Broker {
             high[at] = log->end_offset();
             if (log->log_start_offset() > log->first_base()) start[at] = log->log_start_offset();
         }
-        REQUIRE(directory->checkpoint(storage::recovery_point_file, recovery));
-        REQUIRE(directory->checkpoint(storage::high_watermark_file, high));
-        REQUIRE(directory->checkpoint(storage::log_start_file, start));
+        REQUIRE(directory->checkpoint(storage::Checkpoint::recovery_point, recovery));
+        REQUIRE(directory->checkpoint(storage::Checkpoint::high_watermark, high));
+        REQUIRE(directory->checkpoint(storage::Checkpoint::log_start, start));
     }
     void stop() {
         for (const auto& [at, log] : logs) REQUIRE(log->close());
@@ -149,7 +149,7 @@ TEST_SUITE("storage/log_directory") {
         in.start();
         in.create(orders);
         in.append(orders);
-        REQUIRE(in.directory->checkpoint(storage::high_watermark_file, {{orders, Offset(100)}}));
+        REQUIRE(in.directory->checkpoint(storage::Checkpoint::high_watermark, {{orders, Offset(100)}}));
         in.kill();
         in.start();
         CHECK(in.all[0].high_watermark == Offset(2));
@@ -166,6 +166,51 @@ TEST_SUITE("storage/log_directory") {
         CHECK(second.error().detail.contains(".lock is held by another process"));
         in.kill();
         CHECK(LogDirectory::open(in.disk, in.files, in.path));
+    }
+
+    TEST_CASE("a fault is the directory's own when the disk fails, or the directory is gone") {
+        test::SimulatedDisk disk;
+        Broker in(disk, "/logs");
+        in.start();
+        auto& directory = *in.directory;
+        const auto takes_all = [&](FaultKind kind) {
+            return directory.is_failed_by(storage::Fault(kind, ""));
+        };
+        REQUIRE(directory.claim({.broker = base::BrokerId(1), .cluster = "c", .version = 0, .directory = ""}));
+        for (const auto* gone : {"", ".lock"}) {
+            if (*gone) REQUIRE(disk.remove_file(directory.path() / gone));
+            CHECK_FALSE(directory.failure());
+            CHECK(takes_all(FaultKind::io));
+            for (const auto kind : {FaultKind::not_found, FaultKind::no_space, FaultKind::corrupt, FaultKind::busy})
+                CHECK_FALSE(takes_all(kind));
+        }
+        REQUIRE(disk.remove_file(directory.path() / "meta.properties"));
+        REQUIRE(directory.failure());
+        CHECK(directory.failure()->kind == FaultKind::io);
+        CHECK(directory.failure()->detail.contains("/logs"));
+        CHECK(takes_all(FaultKind::not_found));
+        for (const auto kind : {FaultKind::no_space, FaultKind::corrupt, FaultKind::busy})
+            CHECK_FALSE(takes_all(kind));
+    }
+
+    TEST_CASE("a directory that is renamed, replaced by a new one, or by a file, has failed") {
+        test::Scratch scratch;
+        const auto path = scratch.file("logs");
+        const auto aside = scratch.file("aside");
+        Broker in(storage::real_disk(), path);
+        in.start();
+        const storage::Fault missing(FaultKind::not_found, "");
+        CHECK_FALSE(in.directory->is_failed_by(missing));
+        std::filesystem::rename(path, aside);
+        CHECK(in.directory->is_failed_by(missing));
+        std::filesystem::create_directory(path);
+        CHECK(in.directory->is_failed_by(missing));
+        std::filesystem::remove(path);
+        std::ofstream(path) << "no directory";
+        CHECK(in.directory->is_failed_by(missing));
+        std::filesystem::remove(path);
+        std::filesystem::rename(aside, path);
+        CHECK_FALSE(in.directory->is_failed_by(missing));
     }
 
     TEST_CASE("a deleted partition's directory is renamed, and its readers go on") {
@@ -364,12 +409,12 @@ TEST_SUITE("storage/log_directory") {
             in.logs[orders]->finish_flush(std::move(*plan), flushed);
             if (!flushed) return false;
             is_synced = true;
-            if (!in.directory->checkpoint(storage::recovery_point_file, {{orders, Offset(2)}, {others, Offset(0)}})) return false;
+            if (!in.directory->checkpoint(storage::Checkpoint::recovery_point, {{orders, Offset(2)}, {others, Offset(0)}})) return false;
             if (!in.directory->retire(others, in.logs[others].get(), some_id)) return false;
             in.logs.erase(others);
             if (!in.directory->purge()) return false;
             if (!in.logs[orders]->close()) return false;
-            if (!in.directory->checkpoint(storage::recovery_point_file, {{orders, Offset(2)}})) return false;
+            if (!in.directory->checkpoint(storage::Checkpoint::recovery_point, {{orders, Offset(2)}})) return false;
             return in.directory->mark_clean(1).has_value();
         };
         std::uint64_t calls = 0;
