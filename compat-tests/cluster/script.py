@@ -5,7 +5,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 
@@ -17,19 +16,9 @@ RECORDS = "".join(f"{number}\n" for number in range(1000))
 checks = Checks()
 
 
-def free_ports(count):
-    """The first of so many ports in a row that nobody listens on."""
-    while True:
-        first = brokers.free_port()
-        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
-            for port in range(first, first + count):
-                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return first
-
-
 class Place:
     def __init__(self, folder):
-        self.port = free_ports(3)
+        self.port = brokers.free_ports(3)
         self.environment = {**os.environ, "MILENA": brokers.binary(), "MILENA_DATA": str(folder), "CLUSTER_PORT": str(self.port),
                             "CLUSTER_METADATA_PORT": str(brokers.free_port())}
 

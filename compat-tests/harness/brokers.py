@@ -13,6 +13,7 @@ Threads: one reads the broker's output; everything else is called from the test'
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import pathlib
 import random
@@ -30,6 +31,7 @@ from . import kafka
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SERVING = re.compile(r"\bserving PLAINTEXT://\S+")
 METADATA_SERVING = re.compile(r"^serving ")
+START_SECONDS = 120     # In which a process serves, also on a machine that has much else to do.
 
 # What clients' tests expect of a broker. Kafka's own defaults are made for three machines.
 SETTINGS = {
@@ -52,13 +54,42 @@ def binary():
     return os.environ.get("MILENA_BINARY", str(ROOT / "build/milena"))
 
 
+class Ports:
+    """Ports that are given out once. Whoever has one keeps it until its process ends, also while nobody listens there: a byte of
+    a file is locked for each.
+
+    Threads: any.
+    """
+
+    def __init__(self):
+        self.file = open(pathlib.Path(tempfile.gettempdir(), f"milena-test-ports-{os.getuid()}"), "a+b")
+        self.mine, self.lock = set(), threading.Lock()
+
+    def take(self, port):
+        """Whether it was free."""
+        with self.lock, contextlib.suppress(BlockingIOError), socket.socket() as probe:
+            if port in self.mine:
+                return False
+            fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            self.mine.add(port)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return True
+        return False
+
+
+_ports = Ports()
+
+
+def free_ports(count):
+    """The first of so many TCP ports in a row that are nobody's, below the range from which clients get theirs."""
+    while not all(map(_ports.take, range(first := random.randint(15000, 31000), first + count))):
+        pass
+    return first
+
+
 def free_port():
-    """A TCP port nobody listens on, below the range from which clients get theirs."""
-    while True:
-        port = random.randint(15000, 31000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
+    return free_ports(1)
 
 
 def end_with_parent():
@@ -109,11 +140,17 @@ class Process:
         """Send a signal and wait for the end. Returns the exit code; after `seconds`, SIGKILL."""
         self.child.send_signal(signal_number)
         try:
-            return self.child.wait(seconds)
+            return self.wait(seconds)
         except subprocess.TimeoutExpired:
             self.child.kill()
-            self.child.wait()
+            self.wait()
             return None
+
+    def wait(self, seconds=None):
+        """Wait for the end, until all that it said is in `lines` and in the log. Returns the exit code."""
+        code = self.child.wait(seconds)
+        self.reader.join()
+        return code
 
 
 def java(home, heap, *words):
@@ -142,7 +179,7 @@ class Zookeeper:
                               "extendedTypesEnabled=true\ntickTime=1000\n")
         self.process = Process(java(self.home, "128m", "org.apache.zookeeper.server.quorum.QuorumPeerMain", properties),
                                self.log)
-        self.process.wait_for(re.compile("binding to port"), 60)
+        self.process.wait_for(re.compile("binding to port"), START_SECONDS)
 
     def kill(self):
         self.process.end(signal.SIGKILL, 10)
@@ -199,9 +236,9 @@ class Broker:
         """SIGKILL, as a power switch for one process."""
         self.process.end(signal.SIGKILL, 10)
 
-    def stop(self, seconds=60):
+    def stop(self, seconds=120):
         """SIGTERM. Returns the exit code, or None when it had to be killed."""
-        return self.process.end(signal.SIGTERM, seconds) if self.alive() else self.process.child.returncode
+        return self.process.end(signal.SIGTERM, seconds) if self.alive() else self.process.wait()
 
     def pause(self):
         self.process.child.send_signal(signal.SIGSTOP)
@@ -277,7 +314,7 @@ class Milena(Broker):
         properties = self.write_properties("server.properties", {
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "log.dirs": self.data, **where, **self.settings})
         self.process = Process([*self.prefix, self.binary, "server", str(properties)], self.log, self.environment)
-        self.process.wait_for(SERVING, 30)
+        self.process.wait_for(SERVING, START_SECONDS)
 
     def __exit__(self, *arguments):
         try:
@@ -323,11 +360,11 @@ class ApacheKafka39(Broker):
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "log.dirs": self.data,
             "zookeeper.connect": f"127.0.0.1:{self.zookeeper_port}",
             "zookeeper.session.timeout.ms": "4000", **self.settings})
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + START_SECONDS
         while True:     # after a kill, the old session's node stands until the session expires
             self.process = Process(self.java("512m", "kafka.Kafka", properties), self.log)
             try:
-                self.process.wait_for(self.started, 60)
+                self.process.wait_for(self.started, START_SECONDS)
                 return
             except RuntimeError as error:
                 if "NodeExists" not in str(error) or time.monotonic() > deadline:
@@ -372,7 +409,7 @@ class ApacheKafka43(ApacheKafka39):
     def start(self):
         self.prepare()
         self.process = Process(self.java("512m", "kafka.Kafka", self.properties), self.log)
-        self.process.wait_for(self.started, 90)
+        self.process.wait_for(self.started, START_SECONDS)
 
 
 KINDS = {kind.name: kind for kind in (Milena, ApacheKafka39, ApacheKafka43)}
