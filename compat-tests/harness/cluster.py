@@ -33,11 +33,12 @@ def partitions(bootstrap, topic):
     return {number: (each.leader, sorted(each.isrs)) for number, each in found.topics[topic].partitions.items()}
 
 
-def in_sync(bootstrap, topic, *members):
-    """Every partition's ISR has these members, and no others."""
+def in_sync(bootstrap, topic, *members, count=None):
+    """There are partitions, as many as said, and every one's ISR has these members, and no others."""
     def look():
         seen = partitions(bootstrap, topic)
-        return all(isr == sorted(members) for _, isr in seen.values()) or seen
+        are_there = len(seen) == count if count is not None else len(seen) > 0
+        return are_there and all(isr == sorted(members) for _, isr in seen.values()) or seen
     wait_until(look, f"the ISR of {topic} is {members}")
 
 
@@ -49,17 +50,54 @@ def led_by(bootstrap, topic, leaders):
     wait_until(look, f"the leaders of {topic} are {leaders}")
 
 
+def agreed_controller(cluster):
+    """The number of the broker that all of them say is controller, once they do."""
+    seen = []
+    def look():
+        seen[:] = [AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0}).list_topics(timeout=10).controller_id
+                   for broker in cluster]
+        return len({*seen}) == 1 and str(seen[0]) in {broker.settings["broker.id"] for broker in cluster} or seen
+    wait_until(look, "all say the same broker is controller")
+    return seen[0]
+
+
 def elect(bootstrap):
-    """kafka-leader-election for the preferred leaders of everything: whether it could, and what it said."""
+    """kafka-leader-election for the preferred leaders of everything, once all are in sync: whether it could, and what it said."""
+    def look():
+        topics = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=10).topics
+        missing = [(name, number) for name, topic in topics.items() for number, each in topic.partitions.items()
+                   if not each.replicas or each.replicas[0] not in each.isrs]
+        return not missing or missing
+    wait_until(look, "all preferred leaders are in sync")
     code, out, err = kafka.run_tool("3.9.1", "kafka-leader-election", "--bootstrap-server", bootstrap,
                                     "--election-type", "preferred", "--all-topic-partitions")
     return code == 0, out + err
 
 
+def names_of_logs(cluster):
+    return {path.name for broker in cluster for folder in broker.directories for path in folder.iterdir()
+            if re.fullmatch(r"\S+-\d+", path.name)}
+
+
+def until_replicated(cluster):
+    """All brokers have logs of the same lengths, so that who stops now, stops with all of it. Nobody may be writing."""
+    def look():
+        lengths = {}
+        for name in names_of_logs(cluster):
+            lengths[name] = []
+            for broker in cluster:
+                lengths[name].append(0)
+                for file in (file for folder in broker.directories for file in (folder / name).glob("*.log")):
+                    with contextlib.suppress(FileNotFoundError):    # Deleted since.
+                        lengths[name][-1] += file.stat().st_size
+        behind = {name: each for name, each in lengths.items() if len({*each}) > 1}
+        return not behind or behind
+    wait_until(look, "every replica has what the others have")
+
+
 def same_directories(checks, cluster, topic):
     """All brokers have the same logs, byte for byte: offsets, epochs, records; `topic` has some."""
-    names = {path.name for broker in cluster for folder in broker.directories for path in folder.iterdir()
-             if re.fullmatch(r"\S+-\d+", path.name)}
+    names = names_of_logs(cluster)
     for name in sorted(names):
         logs = [b"".join(file.read_bytes() for folder in broker.directories for file in sorted((folder / name).glob("*.log")))
                 for broker in cluster]
@@ -89,13 +127,13 @@ class Metadata:
 
     def start(self):
         self.process = brokers.Process([*self.prefix, brokers.binary(), "metadata", str(self.file)], self.log)
-        self.process.wait_for(brokers.METADATA_SERVING, 30)
+        self.process.wait_for(brokers.METADATA_SERVING, brokers.START_SECONDS)
 
     def kill(self):
         self.process.end(signal.SIGKILL, 10)
 
     def stop(self):
-        return self.process.end(signal.SIGTERM, 30)
+        return self.process.end(signal.SIGTERM, 120)
 
     def pause(self):
         self.process.child.send_signal(signal.SIGSTOP)

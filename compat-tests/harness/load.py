@@ -45,7 +45,7 @@ class Load:
 
     def compare(self, what):
         for broker in self.cluster:
-            polls = workload.read_everything(broker.bootstrap, self.topic, self.partitions)
+            polls = workload.read_everything(broker.bootstrap, self.topic, self.partitions, operations=self.operations)
             self.checks.equal(history.verdict(self.operations + polls), "valid",
                          f"{what}: {len(self.operations)} records, read by way of {broker.name} {broker.settings['broker.id']}")
             self.checks.that(workload.offsets_contiguous(polls), f"{what}: offsets are contiguous")

@@ -104,25 +104,43 @@ class Numbers:
             return next(self.next)
 
 
-def read_everything(bootstrap, topic, partitions, process="reader"):
-    """Each partition from its beginning to its end, as one poll a partition. RuntimeError when that takes too long."""
+def acknowledged_to(topic, partitions, operations):
+    """partition -> the highest offset at which a record was acknowledged, -1 where none was."""
+    found = dict.fromkeys(range(partitions), -1)
+    for operation in operations:
+        for send in operation.sends() if operation.outcome == "ok" else ():
+            name, partition = send.key.rsplit("-", 1)
+            if name == topic:
+                found[int(partition)] = max(found[int(partition)], send.offset)
+    return found
+
+
+def read_everything(bootstrap, topic, partitions, process="reader", operations=()):
+    """Each partition from its beginning to its end, as one poll a partition. RuntimeError when that takes too long.
+
+    A leader that is new shows what is committed when its followers have asked it: an end below what `operations` had
+    acknowledged is waited out. One that stays is for the checker to tell of."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False,
                          "auto.offset.reset": "earliest", "enable.partition.eof": True, "check.crcs": True,
                          "isolation.level": "read_committed"})
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
     found = {partition: [] for partition in range(partitions)}
-    at_end, began = set(), time.monotonic()
-    while len(at_end) < partitions:
-        if time.monotonic() - began > 60:
-            raise RuntimeError(f"{topic}: only {sorted(at_end)} of {partitions} partitions could be read to the end")
+    wanted = acknowledged_to(topic, partitions, operations)
+    ends, began = {}, time.monotonic()
+    while not all(ends.get(partition, -1) > last for partition, last in wanted.items()):
+        if time.monotonic() - began > 120:
+            if len(ends) == partitions:
+                break
+            raise RuntimeError(f"{topic}: only {sorted(ends)} of {partitions} partitions could be read to the end")
         message = consumer.poll(1)
         if message is None:
             continue
         if message.error():
             if message.error().code() != KafkaError._PARTITION_EOF:
                 raise KafkaException(message.error())
-            at_end.add(message.partition())
+            ends[message.partition()] = message.offset()
         else:
+            ends.pop(message.partition(), None)
             found[message.partition()].append((f"{topic}-{message.partition()}", message.offset(), int(message.value())))
     consumer.close()
     return [Operation(f"{process}-{partition}", (Poll(tuple(records)),), "ok", began, time.monotonic())
