@@ -359,7 +359,7 @@ class ApacheKafka39(Broker):
         properties = self.write_properties("server.properties", {
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "log.dirs": self.data,
             "zookeeper.connect": f"127.0.0.1:{self.zookeeper_port}",
-            "zookeeper.session.timeout.ms": "4000", **self.settings})
+            "zookeeper.session.timeout.ms": "6000", **self.settings})
         deadline = time.monotonic() + START_SECONDS
         while True:     # after a kill, the old session's node stands until the session expires
             self.process = Process(self.java("512m", "kafka.Kafka", properties), self.log)

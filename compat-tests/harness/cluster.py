@@ -67,7 +67,7 @@ def elect(bootstrap):
         topics = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=10).topics
         missing = [(name, number) for name, topic in topics.items() for number, each in topic.partitions.items()
                    if not each.replicas or each.replicas[0] not in each.isrs]
-        return not missing or missing
+        return len(topics) > 0 and not missing or missing
     wait_until(look, "all preferred leaders are in sync")
     code, out, err = kafka.run_tool("3.9.1", "kafka-leader-election", "--bootstrap-server", bootstrap,
                                     "--election-type", "preferred", "--all-topic-partitions")
@@ -79,7 +79,7 @@ def names_of_logs(cluster):
             if re.fullmatch(r"\S+-\d+", path.name)}
 
 
-def until_replicated(cluster):
+def until_replicated(checks, cluster):
     """All brokers have logs of the same lengths, so that who stops now, stops with all of it. Nobody may be writing."""
     def look():
         lengths = {}
@@ -93,6 +93,7 @@ def until_replicated(cluster):
         behind = {name: each for name, each in lengths.items() if len({*each}) > 1}
         return not behind or behind
     wait_until(look, "every replica has what the others have")
+    checks.that(True, "every replica has what the others have")
 
 
 def same_directories(checks, cluster, topic):

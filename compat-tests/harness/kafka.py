@@ -84,7 +84,7 @@ def tool_command(release, tool):
             "-cp", f"{folder}/libs/*", main_class(folder, tool)]
 
 
-def run_tool(release, tool, *arguments, text="", seconds=120):
+def run_tool(release, tool, *arguments, text="", seconds=300):
     """Run a stock tool to its end. Returns (exit code, standard output, standard error)."""
     done = subprocess.run([*tool_command(release, tool), *map(str, arguments)], input=text,
                           capture_output=True, text=True, timeout=seconds)

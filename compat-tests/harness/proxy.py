@@ -20,6 +20,7 @@ import threading
 from .brokers import free_port
 
 DIRECTIONS = ("to_broker", "to_client")
+WAIT = 120      # Seconds, for the proxy's own thread.
 
 
 class Proxy:
@@ -40,12 +41,13 @@ class Proxy:
 
     def __enter__(self):
         self._thread.start()
-        self._ready.wait(10)
+        if not self._ready.wait(WAIT):
+            raise RuntimeError(f"the proxy for port {self.target_port} does not listen on {self.port}")
         return self
 
     def __exit__(self, *_):
         self._call(self._stop)
-        self._thread.join(10)
+        self._thread.join(WAIT)
 
     def delay(self, seconds):
         self._call(lambda: setattr(self, "_delay", seconds))
@@ -77,7 +79,8 @@ class Proxy:
     def _call(self, change):
         done = threading.Event()
         self._loop.call_soon_threadsafe(lambda: (change(), done.set()))
-        done.wait(10)
+        if not done.wait(WAIT):
+            raise RuntimeError(f"the proxy for port {self.target_port} does nothing")
 
     def _run(self):
         asyncio.set_event_loop(self._loop)

@@ -81,7 +81,7 @@ class Writer(threading.Thread):
         """Let it send so many more."""
         self.allowed += count
 
-    def wait_for_acknowledged(self, count, seconds=60):
+    def wait_for_acknowledged(self, count, seconds=120):
         with self.changed:
             return self.changed.wait_for(lambda: self.acknowledged >= count, seconds)
 
