@@ -136,6 +136,7 @@ def made_again(asked, own):
     said["a role after that"] = asked.role(ANOTHER, 0)
     said["news after that"] = asked.news(ANOTHER, 0)
     fetches("afterwards")
+    wait_until(lambda: None not in noted(asked.broker, TOPIC) or "not yet", "the id is noted")      # Kafka does it behind its answer.
     said["whose it is"] = noted(asked.broker, TOPIC)
     return said
 

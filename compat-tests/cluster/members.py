@@ -17,7 +17,7 @@ EVERYBODY = (1, 2, 3)
 SETTINGS = {
     "auto.create.topics.enable": "false", "auto.leader.rebalance.enable": "false",
     "offsets.topic.replication.factor": "3", "offsets.topic.num.partitions": "3",
-    "zookeeper.session.timeout.ms": "4000", "replica.lag.time.max.ms": "6000",
+    "zookeeper.session.timeout.ms": "6000", "replica.lag.time.max.ms": "6000",
     "controlled.shutdown.retry.backoff.ms": "500",
 }
 
@@ -36,7 +36,7 @@ class KafkaMember(brokers.ApacheKafka39):
     """A broker of Apache Kafka whose ZooKeeper is our metadata service."""
 
     def __init__(self, number, metadata_port, **settings):
-        super().__init__({**SETTINGS, "broker.id": str(number), "zookeeper.session.timeout.ms": "6000", **settings})
+        super().__init__({**SETTINGS, "broker.id": str(number), **settings})
         self.number, self.zookeeper_port = number, metadata_port
 
     def prepare(self):
