@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness import brokers
 from harness.checks import Checks, exit_with
-from harness.cluster import in_sync, readable_directory, same_directories, wait_until
+from harness.cluster import agreed_controller, in_sync, readable_directory, same_directories, until_replicated, wait_until
 from harness.load import Load
 
 TOPIC = "moving"
@@ -82,21 +82,17 @@ def committed(bootstrap):
     return {each.partition: each.offset for each in found}
 
 
-def controller(bootstrap):
-    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=10).controller_id
-
-
 def change_all(places, load, to):
     for place in places:
-        others = ",".join(other.bootstrap for other in places if other is not place)
         with load.during(f"broker {place.number} becomes {to}", 100):
             place.change()
-            in_sync(others, TOPIC, *IDS)
-        in_sync(place.bootstrap, "__consumer_offsets", *IDS)
+            for each in places:
+                in_sync(each.bootstrap, TOPIC, *IDS)
+                in_sync(each.bootstrap, "__consumer_offsets", *IDS)
     load.compare(f"all are {to}")
     for place in places:
         checks.equal(committed(place.bootstrap), GROUP_OFFSETS, f"all are {to}: a group's offsets by way of broker {place.number}")
-    wait_until(lambda: controller(places[0].bootstrap) in IDS, "there is a controller")
+    agreed_controller(places)
     checks.that(all(place.alive() for place in places), f"all are {to}: and all are alive")
 
 
@@ -128,6 +124,8 @@ def main():
         for place in places:
             place.start()
         checks.run("there and back", migrate, places)
+        if checks.failed == 0:
+            checks.run("the replicas", until_replicated, checks, places)
         for place in reversed(places):
             place.stop()
         if checks.failed == 0:

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness import brokers
 from harness.checks import Checks, exit_with
-from harness.cluster import elect, in_sync, led_by, readable_directory, same_directories, wait_until
+from harness.cluster import agreed_controller, elect, in_sync, led_by, readable_directory, same_directories, until_replicated, wait_until
 from harness.load import Load
 
 TOPIC = "shared"
@@ -106,7 +106,7 @@ def deletes_records(cluster, client):
     producer = Producer({"bootstrap.servers": cluster[0].bootstrap, "log_level": 0})
     for number in range(30):
         producer.produce(topic, f"{number}", partition=number % len(ASSIGNMENT))
-    producer.flush(60)
+    checks.equal(producer.flush(120), 0, "records are sent that are to be deleted")
     wanted = [TopicPartition(topic, partition, 4) for partition in range(len(ASSIGNMENT))]
     for at, done in client.delete_records(wanted, request_timeout=60).items():
         checks.equal(done.result(60).low_watermark, 4, f"records of the partition that broker {at.partition + 1} leads are deleted")
@@ -182,8 +182,11 @@ def main():
         stack.enter_context(first)
         cluster = [first]
         for broker in (Kafka(first.zookeeper, 2), Ours(first.zookeeper, OURS)):
+            agreed_controller(cluster)      # Before another could be.
             cluster.append(stack.enter_context(broker))
         checks.run("two Kafkas and ours", happen, cluster)
+        if checks.failed == 0:
+            checks.run("the replicas", until_replicated, checks, cluster)
         # ZooKeeper and the controller go last.
         for broker in reversed(cluster):
             broker.stop()

@@ -18,16 +18,16 @@ import tempfile
 import threading
 import time
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness import history, workload
 from harness.checks import Checks, exit_with
-from harness.cluster import Islander, Member, Metadata, in_sync, same_directories, wait_until
+from harness.cluster import Islander, Member, Metadata, in_sync, same_directories, until_replicated, wait_until
 from harness.history import Operation, Poll
 from harness.islands import Network
 
-TOPIC, PARTITIONS = "numbers", 4
+TOPIC, PARTITIONS, GROUP = "numbers", 4, "nemesis"
 MEMBERS = (1, 2, 3)
 SETTINGS = {
     "auto.create.topics.enable": "false", "default.replication.factor": "3", "min.insync.replicas": "2",
@@ -73,7 +73,7 @@ class Reader(threading.Thread):
 
     def stop(self):
         self.stopping.set()
-        self.join(60)
+        self.join(150)
 
 
 class Load:
@@ -86,8 +86,7 @@ class Load:
         self.writers = [workload.Writer(bootstrap, TOPIC, PARTITIONS, name, numbers, settings)
                         for name, settings in (("idempotent-1", quiet), ("idempotent-2", quiet), ("plain", plain))]
         self.writers[-1].idempotent = False
-        self.readers = [Reader(bootstrap, "assigned"), Reader(bootstrap, "member-1", "nemesis"),
-                        Reader(bootstrap, "member-2", "nemesis")]
+        self.readers = [Reader(bootstrap, "assigned"), Reader(bootstrap, "member-1", GROUP), Reader(bootstrap, "member-2", GROUP)]
         self.over = threading.Event()
         self.feeder = threading.Thread(target=self._feed, daemon=True)
 
@@ -235,11 +234,25 @@ def plain_as_plain(operations):
                       retried=one.process == "plain") for one in operations]
 
 
+def is_made(client):
+    """Sessions are so short that the controller may change before it answers."""
+    try:
+        client.create_topics([NewTopic(TOPIC, PARTITIONS, 3)])[TOPIC].result(60)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+    return True
+
+
+def state_of_group(client):
+    return client.describe_consumer_groups([GROUP])[GROUP].result(60).state
+
+
 def happen(cluster, metadata, options):
     bootstrap = ",".join(broker.bootstrap for broker in cluster)
     client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     wait_until(lambda: sorted(client.list_topics(timeout=10).brokers) == [*MEMBERS], "the brokers are one cluster")
-    client.create_topics([NewTopic(TOPIC, PARTITIONS, 3)])[TOPIC].result(60)
+    wait_until(lambda: is_made(client), "the topic is made")
     in_sync(bootstrap, TOPIC, *MEMBERS)
     nemesis = (IslandNemesis if options.islands else Nemesis)(cluster, metadata, options.seed)
     with Load(bootstrap) as load:
@@ -254,11 +267,14 @@ def happen(cluster, metadata, options):
         checks.that(not reader.trouble, f"{reader.process}: no offset that it had read to was gone", reader.trouble[:3])
     operations = plain_as_plain(load.operations)
     for broker in cluster:
-        polls = workload.read_everything(broker.bootstrap, TOPIC, PARTITIONS, f"reader-{broker.number}")
+        polls = workload.read_everything(broker.bootstrap, TOPIC, PARTITIONS, f"reader-{broker.number}", operations)
         checks.that(workload.offsets_contiguous(polls), f"offsets are contiguous by way of broker {broker.number}")
         operations += polls
     checks.equal(history.verdict(operations), "valid", f"{nemesis.done} faults, {load.acknowledged} records")
     in_sync(bootstrap, "__consumer_offsets", *MEMBERS)
+    # Who could not say that it left is put out later, which is written too.
+    wait_until(lambda: state_of_group(client) == ConsumerGroupState.EMPTY or state_of_group(client), "nobody is in the group")
+    until_replicated(checks, cluster)
 
 
 def main():
