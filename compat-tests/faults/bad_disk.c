@@ -2,8 +2,9 @@
  *
  * BAD_DISK is a folder. What stands in its file `sync` is part of the paths whose next fsync or fdatasync fails
  * with EIO: once, and as the kernel does, they succeed again afterwards. While it has a file `write`, writes to
- * paths with such a part do not return; while it has a file `read-only`, they fail with EROFS, as on a file system
- * that the kernel has made read-only. */
+ * paths with such a part do not return, and the name of the thread that has waited for 100 ms is put into the file
+ * `waits`; while it has a file `read-only`, they fail with EROFS, as on a file system that the kernel has made
+ * read-only. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -51,13 +53,31 @@ static int fails(int fd)
     return is_first;
 }
 
+static void tell_who_waits(void)
+{
+    char name[16] = "", fresh[PATH_MAX], place[PATH_MAX];
+    const char *folder = getenv("BAD_DISK");
+    snprintf(fresh, sizeof fresh, "%s/waits.new", folder ? folder : "");
+    snprintf(place, sizeof place, "%s/waits", folder ? folder : "");
+    prctl(PR_GET_NAME, name);
+    FILE *file = fopen(fresh, "w");
+    if (file == NULL)
+        return;
+    fputs(name, file);
+    fclose(file);
+    rename(fresh, place);
+}
+
 ssize_t pwritev64(int fd, const struct iovec *pieces, int count, off64_t at)
 {
     ssize_t (*next)(int, const struct iovec *, int, off64_t) =
         (ssize_t (*)(int, const struct iovec *, int, off64_t))dlsym(RTLD_NEXT, "pwritev64");
     char wanted[PATH_MAX];
-    while (is_meant(fd, "write", wanted, sizeof wanted))
+    for (int turns = 1; is_meant(fd, "write", wanted, sizeof wanted); ++turns) {
         usleep(1000);
+        if (turns == 100)
+            tell_who_waits();
+    }
     if (is_meant(fd, "read-only", wanted, sizeof wanted)) {
         errno = EROFS;
         return -1;

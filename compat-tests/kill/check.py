@@ -19,6 +19,7 @@ import compaction
 import moves
 from harness import brokers, history, workload
 from harness.checks import Checks, exit_with
+from harness.cluster import wait_until
 
 PARTITIONS = 4
 TOPIC = "killed"
@@ -26,14 +27,20 @@ TOPIC = "killed"
 
 def commit(bootstrap, offsets):
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "committed", "enable.auto.commit": False})
-    consumer.commit(offsets=[TopicPartition(TOPIC, partition, offset) for partition, offset in offsets.items()],
-                    asynchronous=False)
+    def stored():   # The coordinator may still be loading.
+        consumer.commit(offsets=[TopicPartition(TOPIC, partition, offset) for partition, offset in offsets.items()],
+                        asynchronous=False)
+        return True
+    wait_until(stored, "offsets are committed")
     consumer.close()
 
 
 def committed(bootstrap):
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "committed"})
-    found = consumer.committed([TopicPartition(TOPIC, partition) for partition in range(PARTITIONS)], timeout=30)
+    consumer, found = Consumer({"bootstrap.servers": bootstrap, "group.id": "committed"}), []
+    def look():
+        found[:] = consumer.committed([TopicPartition(TOPIC, partition) for partition in range(PARTITIONS)], timeout=30)
+        return True
+    wait_until(look, "offsets are asked for")
     consumer.close()
     return {partition.partition: partition.offset for partition in found}
 

@@ -62,7 +62,7 @@ def run(checks, kind, choice, rounds):
             writer.stop()
         broker.kill()
         broker.start()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while standing(broker)[1] and time.monotonic() < deadline:
             time.sleep(0.01)
         places, copies = standing(broker)

@@ -60,12 +60,12 @@ class Place:
         process = brokers.Process([BINARY, "server", str(self.file), *words], self.folder / "log", environment)
         self.running.append(process)
         if wait:
-            process.wait_for(brokers.SERVING, 30)
+            process.wait_for(brokers.SERVING, brokers.START_SECONDS)
         return process
 
     def refusal(self, *words, environment=None, user=None):
         """Start what cannot start. Returns (exit code, the lines that say so)."""
-        done = subprocess.run([BINARY, "server", str(self.file), *words], capture_output=True, text=True, timeout=60,
+        done = subprocess.run([BINARY, "server", str(self.file), *words], capture_output=True, text=True, timeout=120,
                               env={**os.environ, **(environment or {})}, user=user)
         lines = (done.stdout + done.stderr).splitlines()
         return done.returncode, [line for line in lines if "ERROR" in line or line.startswith("milena")]
@@ -97,7 +97,7 @@ def samples():
             place.write(more)
             place.start()
             checks.that(serves(place.port), f"a server.properties of {name} starts as it is")
-            done = subprocess.run([BINARY, "config", "check", str(place.file)], capture_output=True, text=True, timeout=30)
+            done = subprocess.run([BINARY, "config", "check", str(place.file)], capture_output=True, text=True, timeout=120)
             checks.equal(done.returncode, 0, f"config check has nothing against it ({name})")
 
 
@@ -138,7 +138,7 @@ def mistakes():
         checks.that(code == 1 and len(lines) == 1 and "KAFKA_NUM_PARTITIONS" in lines[0],
                     "a wrong variable is named", f"{code} {lines}")
         place.write(text="log.retention.hours=soon\nnum.partitions=many\nno.such.key=1\n")
-        done = subprocess.run([BINARY, "config", "check", str(place.file)], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([BINARY, "config", "check", str(place.file)], capture_output=True, text=True, timeout=120)
         said = done.stdout + done.stderr
         checks.that(done.returncode == 1 and ":3:" in said and ":4:" in said and "no.such.key" in said,
                     "config check tells everything at once", said)
@@ -218,14 +218,14 @@ def signals():
     with Place() as place:
         place.write()
         process = place.start()
-        checks.equal(process.end(signal.SIGTERM, 30), 0, "SIGTERM stops it cleanly")
+        checks.equal(process.end(signal.SIGTERM, 120), 0, "SIGTERM stops it cleanly")
         checks.that((place.data / ".kafka_cleanshutdown").exists(), "and leaves the marker of a clean stop")
         process = place.start()
         checks.that(not (place.data / ".kafka_cleanshutdown").exists(), "which a start takes away")
         for number in (signal.SIGHUP, signal.SIGPIPE):
             process.child.send_signal(number)
         checks.that(serves(place.port), "SIGHUP and SIGPIPE do nothing")
-        checks.equal(process.end(signal.SIGINT, 30), 0, "SIGINT is a stop, too")
+        checks.equal(process.end(signal.SIGINT, 120), 0, "SIGINT is a stop, too")
 
 
 def listeners():
@@ -252,11 +252,11 @@ def listeners():
 def service_manager():
     with Place() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(str(place.folder / "notify"))
-        notified.settimeout(30)
+        notified.settimeout(brokers.START_SECONDS)
         place.write()
         process = place.start(environment={"NOTIFY_SOCKET": str(place.folder / "notify")})
         checks.equal(notified.recv(100), b"READY=1", "the service manager is told that it serves")
-        ending = threading.Thread(target=process.end, args=(signal.SIGTERM, 30))
+        ending = threading.Thread(target=process.end, args=(signal.SIGTERM, 120))
         ending.start()
         checks.equal(notified.recv(100), b"STOPPING=1", "and that it stops")
         ending.join()
@@ -288,7 +288,7 @@ def anyone():
             line = next((line for line in child.stdout if brokers.SERVING.search(line)), None)
             checks.that(line and serves(place.port), "it runs as nobody", line)
             child.terminate()
-            checks.equal(child.wait(30), 0, "and stops as nobody")
+            checks.equal(child.wait(120), 0, "and stops as nobody")
 
 
 def main():

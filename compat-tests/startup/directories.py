@@ -169,7 +169,7 @@ def of_another_user():
         os.chown(log, 0, 0)
         os.chmod(log, 0o600)
         done = subprocess.run([brokers.binary(), "server", broker.folder / "server.properties"], user=65534, cwd="/",
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=120)
         said = [line for line in (done.stdout + done.stderr).splitlines() if " ERROR " in line]
         checks.that(done.returncode == 1 and any(str(log) in line and "ermission" in line for line in said),
                     "a file of another user: its only log directory cannot be used, by the file's name", said)
@@ -190,7 +190,7 @@ def vanished():
         kept = [topic for topic in TOPICS if topic not in lost]
         second.rename(away)
         try:
-            broker.process.wait_for(re.compile(f"Log directory {second} is offline"), 30)
+            broker.process.wait_for(re.compile(f"Log directory {second} is offline"), 120)
             checks.that(True, "a log directory vanishes: it is offline, and the log names it")
         except RuntimeError as error:
             checks.that(False, "a log directory vanishes: it is offline, and the log names it", error)
@@ -220,8 +220,8 @@ def ends_without(broker, words, what):
     """The first directory goes, and comes back when the process has ended."""
     away = broker.folder / "away"
     broker.data.rename(away)
-    broker.process.wait_for(re.compile(f"{words}: .*{broker.data}"), 60)
-    code = broker.process.child.wait(60)
+    broker.process.wait_for(re.compile(f"{words}: .*{broker.data}"), 120)
+    code = broker.process.wait(120)
     checks.that(code > 0, f"{what}: the process says so and ends", code)
     away.rename(broker.data)
 
