@@ -29,7 +29,7 @@ def wait_until(holds, what, seconds=120):
 
 def partitions(bootstrap, topic):
     """partition -> (leader, sorted ISR), as the broker says."""
-    found = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(topic, timeout=10)
+    found = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(topic, timeout=30)
     return {number: (each.leader, sorted(each.isrs)) for number, each in found.topics[topic].partitions.items()}
 
 

@@ -110,7 +110,7 @@ def acknowledged_to(topic, partitions, operations):
     for operation in operations:
         for send in operation.sends() if operation.outcome == "ok" else ():
             name, partition = send.key.rsplit("-", 1)
-            if name == topic:
+            if name == topic and send.offset is not None:      # Of a repeated one the broker may not say it.
                 found[int(partition)] = max(found[int(partition)], send.offset)
     return found
 
