@@ -45,6 +45,7 @@ private:
         std::uint64_t position = 0;  // Of the entry that the last one names; walk from here.
     };
 
+    Result<Recovered, Fault> begin();
     Result<void, Fault> look_around();
     Result<void, Fault> finish_interrupted_work(std::vector<DirectoryEntry>& entries);
     Result<void, Fault> lower_recovery_point();
@@ -538,7 +539,9 @@ Result<void, Fault> Recovery::add_empty(Offset base) {
     auto segment = std::make_shared<Segment>(files_, place_, base);
     const auto file = segment->log_file().create();
     if (!file) return Unexpected(file.error());
-    if (auto done = (*file)->truncate(0); !done) return done;
+    if (!options_.is_new) {
+        if (auto done = (*file)->truncate(0); !done) return done;
+    }
     if (options_.config.preallocate) {
         if (auto done = (*file)->reserve(std::uint64_t(options_.config.segment_bytes)); !done) return done;
     }
@@ -754,7 +757,15 @@ Result<void, Fault> Recovery::load_epochs() {
     return {};
 }
 
+// In a directory that has just been made: there is nothing to look at.
+Result<Recovered, Fault> Recovery::begin() {
+    if (auto done = add_empty(options_.log_start_offset); !done) return Unexpected(done.error());
+    found_.log_start = found_.end = found_.recovery_point = end_;
+    return std::move(found_);
+}
+
 Result<Recovered, Fault> Recovery::run() {
+    if (options_.is_new) return begin();
     is_clean_ = options_.was_clean;
     if (auto done = look_around(); !done) return Unexpected(done.error());
     if (auto done = lower_recovery_point(); !done) return Unexpected(done.error());

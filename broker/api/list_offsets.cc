@@ -36,7 +36,7 @@ void answer_with(PartitionAnswer& answer, Offset offset, std::int64_t timestamp,
 }
 
 // Versions from 1 on: one offset.
-void look_up(const RequestContext& context, const Partition& partition, const AskedPartition& asked,
+void look_up(const RequestContext& context, Partition& partition, const AskedPartition& asked,
              bool committed_only, bool for_replica, PartitionAnswer& answer) {
     const auto at = partition.positions(asked.current_leader_epoch);
     if (!at) {

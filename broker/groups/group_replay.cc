@@ -70,7 +70,7 @@ void replay_batch(GroupShard& groups, const records::Batch& batch, records::Infl
 
 }  // namespace
 
-bool replay_groups(const Partition& partition, coordinator::Journaled<GroupShard>& shard,
+bool replay_groups(Partition& partition, coordinator::Journaled<GroupShard>& shard,
                    std::size_t buffer_bytes) {
     const auto positions = partition.positions();
     if (!positions) return false;

@@ -12,7 +12,7 @@ namespace broker {
 // Read the partition from its start to its end, `buffer_bytes` at a time, into a shard for as long
 // as that is loading. Records that cannot be read are passed over, with a line in the log. False
 // when the log cannot be read, or is not led here any more. Blocks.
-[[nodiscard]] bool replay_groups(const Partition& partition,
+[[nodiscard]] bool replay_groups(Partition& partition,
                                  coordinator::Journaled<coordinator::GroupShard>& shard,
                                  std::size_t buffer_bytes);
 

@@ -243,8 +243,9 @@ public:
                                                              Acks acks, std::int64_t now_ms,
                                                              Done done);
 
-    // What a client may see from an offset on. Waits for the disk as `request.disk` says.
-    PartitionRead read(const ReadRequest& request) const;
+    // What a client may see from an offset on. Waits for the disk as `request.disk` says. A disk
+    // that does not give back what it holds takes the partition offline, here and in ListOffsets.
+    PartitionRead read(const ReadRequest& request);
 
     // Park until bytes arrive; see FetchWaiter. False when something is there already, that is
     // when `seen` is not the position any more at which the caller looked.
@@ -258,10 +259,9 @@ public:
 
     // ListOffsets. Nothing when no record is that young; bounded by what the client may see.
     [[nodiscard]] base::Result<std::optional<storage::TimestampedOffset>, protocol::ErrorCode>
-    find_time(std::int64_t timestamp, bool committed_only,
-              base::LeaderEpoch current_leader_epoch) const;
+    find_time(std::int64_t timestamp, bool committed_only, base::LeaderEpoch current_leader_epoch);
     [[nodiscard]] base::Result<std::optional<storage::TimestampedOffset>, protocol::ErrorCode>
-    find_largest_time(bool committed_only, base::LeaderEpoch current_leader_epoch) const;
+    find_largest_time(bool committed_only, base::LeaderEpoch current_leader_epoch);
 
     // OffsetForLeaderEpoch.
     [[nodiscard]] base::Result<storage::EpochEnd, protocol::ErrorCode> end_of_epoch(
@@ -395,7 +395,7 @@ private:
     base::Offset bound_of(ReadBound bound) const noexcept;
     template <class Search>
     [[nodiscard]] base::Result<std::optional<storage::TimestampedOffset>, protocol::ErrorCode>
-    search_times(bool committed_only, base::LeaderEpoch current_leader_epoch, Search search) const;
+    search_times(bool committed_only, base::LeaderEpoch current_leader_epoch, Search search);
     std::size_t isr_min() const noexcept;
     Calls leave_role(protocol::ErrorCode why);
     void settle(std::unique_lock<std::mutex>& lock, bool with_flush);
@@ -418,7 +418,8 @@ private:
     void fail_disk(const storage::Fault& fault);
     storage::Dropped drop_old_segments(const storage::RetentionPlan& plan, std::int64_t now_ms);
     Positions positions_locked() const noexcept;
-    PartitionRead read_once(const ReadRequest& request, bool& again) const;
+    PartitionRead read_once(const ReadRequest& request, bool& again);
+    void read_failed(const storage::Fault& fault);
 
     const base::TopicPartition id_;
     base::Uuid topic_id_;  // Of whoever sees is_named_, and does not change any more then.

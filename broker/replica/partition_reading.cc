@@ -28,7 +28,7 @@ constexpr Positions hidden{Offset(-1), Offset(-1), Offset(-1), Offset(-1), Leade
 }  // namespace
 
 // Compaction changes the names of files under a reader: then the plan is made again.
-PartitionRead Partition::read(const ReadRequest& request) const {
+PartitionRead Partition::read(const ReadRequest& request) {
     constexpr int tries = 3;
     bool again = true;
     PartitionRead answer;
@@ -36,7 +36,7 @@ PartitionRead Partition::read(const ReadRequest& request) const {
     return answer;
 }
 
-PartitionRead Partition::read_once(const ReadRequest& request, bool& again) const {
+PartitionRead Partition::read_once(const ReadRequest& request, bool& again) {
     again = false;
     PartitionRead answer;
     answer.positions = hidden;
@@ -87,10 +87,16 @@ PartitionRead Partition::read_once(const ReadRequest& request, bool& again) cons
     answer.would_block = data.error().kind == FaultKind::would_block;
     if (answer.would_block) return answer;
     again = data.error().kind == FaultKind::busy;
-    if (!again) base::log_error("storage", data.error().detail);
+    read_failed(data.error());
     answer.error = code_of(data.error());
     answer.positions = hidden;
     return answer;
+}
+
+// Only what the disk itself refuses takes anything offline: a file may be damaged or missing alone.
+void Partition::read_failed(const storage::Fault& fault) {
+    if (fault.kind == FaultKind::io) return fail_disk(fault);
+    if (fault.kind != FaultKind::busy) base::log_error("storage", fault.detail);
 }
 
 // Requires mutex_.
@@ -133,7 +139,7 @@ Result<Positions, ErrorCode> Partition::positions(LeaderEpoch current_leader_epo
 
 template <class Search>
 Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::search_times(
-    bool committed_only, LeaderEpoch current_leader_epoch, Search search) const {
+    bool committed_only, LeaderEpoch current_leader_epoch, Search search) {
     Result<storage::TimePlan, storage::Fault> plan =
         Unexpected(storage::Fault(FaultKind::busy, ""));
     Offset bound;
@@ -145,19 +151,22 @@ Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::search_t
     }
     if (!plan) return Unexpected(code_of(plan.error()));
     const auto found = search(*plan);
-    if (!found) return Unexpected(code_of(found.error()));
+    if (!found) {
+        read_failed(found.error());
+        return Unexpected(code_of(found.error()));
+    }
     if (*found && (*found)->offset >= bound) return std::nullopt;
     return *found;
 }
 
 Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_time(
-    std::int64_t timestamp, bool committed_only, LeaderEpoch current_leader_epoch) const {
+    std::int64_t timestamp, bool committed_only, LeaderEpoch current_leader_epoch) {
     return search_times(committed_only, current_leader_epoch,
                         [&](const auto& plan) { return log_->find_time(plan, timestamp); });
 }
 
 Result<std::optional<storage::TimestampedOffset>, ErrorCode> Partition::find_largest_time(
-    bool committed_only, LeaderEpoch current_leader_epoch) const {
+    bool committed_only, LeaderEpoch current_leader_epoch) {
     return search_times(committed_only, current_leader_epoch,
                         [&](const auto& plan) { return log_->find_largest_time(plan); });
 }

@@ -140,6 +140,26 @@ TEST_SUITE("broker/partition") {
         CHECK(in.answers[1] == ErrorCode::none);
     }
 
+    TEST_CASE("a disk that cannot be read takes the directory, whoever asks first") {
+        Fixture in(storage::never_ms);
+        for (int i = 0; i < 100; ++i) in.append();  // Where the last ones are is known without it.
+        in.in.disk.fail_reads();
+        SUBCASE("a fetch") {
+            broker::ReadRequest request;
+            request.from = Offset(0);
+            request.bytes_max = 1000;
+            request.bound = broker::ReadBound::log_end;
+            CHECK(in.partition->read(request).error == ErrorCode::kafka_storage_error);
+        }
+        SUBCASE("a search by time") {
+            const auto found = in.partition->find_time(0, false, LeaderEpoch(-1));
+            REQUIRE_FALSE(found);
+            CHECK(found.error() == ErrorCode::kafka_storage_error);
+        }
+        CHECK(in.failures == 1);
+        CHECK(in.partition->is_offline());
+    }
+
     TEST_CASE("a full disk refuses records, and takes them again when there is room") {
         Fixture in(storage::never_ms);
         in.append();

@@ -14,6 +14,7 @@
 //                       and fail: the process was killed there. kill() is kill_at(now).
 //     fail_at(n, kind)  the n-th such call fails with io or no_space, once; a write may have
 //                       written a part
+//     fail_reads()      no file can be read any more: io
 //     lose_power()      what was not synced is gone, but for a random part of it: blocks of
 //                       512 bytes of the files, names of the directories
 //     flip, cut         damage to a file
@@ -54,6 +55,7 @@ public:
         fail_at_ = change;
         fail_kind_ = kind;
     }
+    void fail_reads() { fails_reads_ = true; }
     std::uint64_t changes() const noexcept { return changes_; }
     std::uint64_t syncs() const noexcept { return syncs_; }  // Of files and of directories.
     // No file is in memory any more until somebody waits for some of it.
@@ -238,6 +240,10 @@ private:
             if (storage::NoWait::is_on() && !is_warm()) {
                 return base::Unexpected(storage::Fault(storage::FaultKind::would_block, name_));
             }
+            if (disk_.fails_reads_) {
+                return base::Unexpected(
+                    storage::Fault(storage::FaultKind::io, "pread " + name_ + ": injected"));
+            }
             disk_.warm_.insert(data_.get());
             const auto& bytes = data_->now;
             if (position >= bytes.size()) return std::size_t{0};
@@ -381,6 +387,7 @@ private:
     std::uint64_t fail_at_ = never;
     storage::FaultKind fail_kind_ = storage::FaultKind::io;
     bool was_dead_ = false;
+    bool fails_reads_ = false;
 };
 
 }  // namespace test
