@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CACHE = pathlib.Path(os.environ.get("MILENA_TEST_CACHE", ROOT / ".cache"))
@@ -56,11 +57,22 @@ def fill(folder, release, tools):
         fresh = folder / "libs.new"
         shutil.rmtree(fresh, ignore_errors=True)
         profiles = ["log4j2" if int(release.split(".")[0]) >= 4 else "log4j1"] + ["tools"] * tools
-        subprocess.run(["mvn", "-q", "-B", "-f", str(pathlib.Path(__file__).parent / "kafka-release.xml"),
-                        f"-Drelease={release}", "-P", ",".join(profiles), "dependency:copy-dependencies",
-                        "-DincludeScope=runtime", f"-DoutputDirectory={fresh}"],
-                       check=True, stdin=subprocess.DEVNULL)
+        fetch(["mvn", "-q", "-B", "-f", str(pathlib.Path(__file__).parent / "kafka-release.xml"), f"-Drelease={release}",
+               "-P", ",".join(profiles), "dependency:copy-dependencies", "-DincludeScope=runtime",
+               f"-DoutputDirectory={fresh}"], f"Apache Kafka {release}")
         fresh.rename(folder / "libs")
+
+
+def fetch(words, what, tries=3):
+    """Run what asks Maven Central. When it refuses, or says nothing for long, it is asked again later."""
+    for number in range(1, tries + 1):
+        try:
+            subprocess.run(words, check=True, stdin=subprocess.DEVNULL, timeout=900)
+            return
+        except subprocess.SubprocessError as error:
+            if number == tries:
+                raise RuntimeError(f"{what} could not be downloaded, {tries} times: {error}") from error
+        time.sleep(number * 10)
 
 
 def main_class(folder, tool):

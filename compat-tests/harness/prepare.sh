@@ -21,6 +21,17 @@ timed() {
     echo "$what: $((SECONDS - started)) s"
 }
 
+# fetched COMMAND...: run what asks a registry, up to three times: one that refuses, or says nothing for long, is asked again later.
+fetched() {
+    local try
+    for try in 1 2 3; do
+        timeout --kill-after=10 900 "$@" && return
+        echo "try $try of 3 failed with exit code $?: $*"
+        [ $try = 3 ] || sleep $((try * 10))
+    done
+    return 1
+}
+
 # once MARK WHAT COMMAND...: timed, unless the last time that it succeeded MARK was the same.
 once() {
     local mark=$1 what=$2
@@ -38,7 +49,7 @@ python_packages() {
     if [ ! -x "$environment/bin/python" ] || [ "$(cat "$environment/requirements" 2>/dev/null)" != "$*" ]; then
         rm -rf "$environment"
         timed "python environment" python3 -m venv "$environment"
-        timed "pip install $*" "$environment/bin/python" -m pip install -q --disable-pip-version-check "$@"
+        timed "pip install $*" fetched "$environment/bin/python" -m pip install -q --disable-pip-version-check "$@"
         echo "$*" > "$environment/requirements"
     fi
 }
@@ -47,7 +58,7 @@ python_packages() {
 node_packages() {
     local scripts=--ignore-scripts
     if [ "$1" = --compile ]; then scripts=; shift; fi
-    once "$*" "npm install" npm install --prefix "$cache" --no-audit --no-fund --no-package-lock $scripts "$@"
+    once "$*" "npm install" fetched npm install --prefix "$cache" --no-audit --no-fund --no-package-lock $scripts "$@"
     export NODE_PATH=$cache/node_modules
 }
 
@@ -84,5 +95,6 @@ finish() {
 # go_program: compile this folder's main.go to $cache/check. go.mod and go.sum pin every version.
 go_program() {
     export GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
+    timed "go modules" fetched go list -deps .
     timed "go build" go build -o "$cache/check" .
 }

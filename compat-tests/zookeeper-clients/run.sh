@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")" && . ../harness/prepare.sh
 timed "cc" cc -std=c17 -D_GNU_SOURCE -DTHREADED -Wall -Wextra -Werror -o "$cache/c" c/check.c -lzookeeper_mt -lpthread
 export GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
+timed "go modules" fetched go list -C go -deps .
 timed "go build" go build -C go -o "$cache/go" .
 node_packages node-zookeeper-client@1.1.3
 timed "kafka 3.9.1" env PYTHONPATH="$folder/.." python3 -c "from harness import kafka; kafka.home('3.9.1')"
