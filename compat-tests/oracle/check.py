@@ -26,11 +26,13 @@ from harness import brokers
 from harness.checks import Checks, exit_with, short
 
 from exceptions import ABSENT, EXCEPTIONS
-from peer import Peer
+from peer import ATTEMPTS, Late, Peer
 from sequence import EVERY
 
 # Records of old times must not be deleted, thirty seconds after the start or later.
-SETTINGS = {"message.max.bytes": "100000", "log.retention.hours": "-1", "zookeeper.session.timeout.ms": "4000"}
+# Nothing happens by itself: no group is forgotten, and no broker is taken for dead because it did not run for some seconds.
+SETTINGS = {"message.max.bytes": "100000", "log.retention.hours": "-1", "zookeeper.session.timeout.ms": "18000",
+            "offsets.retention.check.interval.ms": "86400000", "log.retention.check.interval.ms": "86400000"}
 
 
 @dataclasses.dataclass
@@ -59,11 +61,13 @@ def differences(path, theirs, ours):
         yield Difference(path, theirs, ours)
 
 
-def transcript(peer, about, version):
-    """What one broker answered to a sequence: the notes, and what went wrong."""
-    peer.begin(about.name, version)
+def transcript(peer, about, version, attempt):
+    """What one broker answered to a sequence: the notes, and what went wrong; None when it was late."""
+    peer.begin(about.name, version, attempt)
     try:
         about.body(peer, version)
+    except Late:
+        return None
     except Exception as error:      # one broker may refuse what the sequence builds on
         traceback.print_exc()
         peer.note("stopped", f"{type(error).__name__}: {error}")
@@ -74,8 +78,15 @@ def transcript(peer, about, version):
 
 def compare(checks, pool, theirs, ours, about, version):
     name = f"{about.api} v{version} {about.name}"
-    seen = [pool.submit(transcript, peer, about, version) for peer in (theirs, ours)]
-    theirs, ours = (one.result() for one in seen)
+    peers = theirs, ours
+    for attempt in range(ATTEMPTS):
+        seen = [pool.submit(transcript, peer, about, version, attempt) for peer in peers]
+        theirs, ours = (one.result() for one in seen)
+        if theirs is not None and ours is not None:
+            break
+    else:
+        checks.that(False, name, f"{ATTEMPTS} times something ran out before the sequence came to it")
+        return
     if not theirs or any(what == "stopped" for what, _ in theirs):
         checks.that(False, name, "the sequence did not run to its end against Apache Kafka")
         return

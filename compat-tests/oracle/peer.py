@@ -31,10 +31,13 @@ import re
 import time
 import uuid
 
-from harness import wire
+from harness import brokers, wire
 
 import batches
 
+ATTEMPTS = 3
+# For what comes in a moment on any machine that is not broken.
+PATIENCE = 60
 CLOSED = "the connection was closed"
 SILENT = "no answer"
 MEMBER = re.compile(r"^(.*)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$", re.S)
@@ -46,17 +49,23 @@ NAMES = ("api_key", "key", "name", "topic", "partition_index", "partition", "ind
 ORDERED = {"Fetch"}
 
 
+class Late(Exception):
+    """A time that the sequence gave a broker ran out before the sequence came to its next step: it is run again, with longer times."""
+
+
 class Peer:
     def __init__(self, broker):
         self.broker = broker
         self.cluster = None
         self.topics = {}            # id -> name, for as long as the broker lives
         self.shared = set()         # topics that several sequences read
+        self.coordinates = False    # whether all its groups answer
         self.begin("", 0)
 
-    def begin(self, sequence, version):
+    def begin(self, sequence, version, attempt=0):
         """Forget the last sequence."""
-        self.prefix = f"{sequence}-{version}-"
+        self.prefix = f"{sequence}-{version}-" + (f"again-{attempt}-" if attempt else "")
+        self.soon_ms = 1000 * 4 ** attempt      # for times that a sequence lets run out
         self.transcript = []
         self.connections = {}
         self.members, self.producers, self.sessions = {}, {}, {}
@@ -71,7 +80,7 @@ class Peer:
 
     def connection(self, on="main"):
         if on not in self.connections:
-            self.connections[on] = wire.Connection(self.broker.port, seconds=15)
+            self.connections[on] = wire.Connection(self.broker.port, seconds=PATIENCE)
         return self.connections[on]
 
     def drop(self, on="main"):
@@ -119,8 +128,11 @@ class Peer:
         self.transcript.append((what, seen))
 
     def wait_until_ready(self):
-        """Apache Kafka serves before its controller knows it."""
+        """Apache Kafka serves before its controller knows it, and before it has heard of the feature versions."""
         self.until(lambda: self.ask("Metadata", 12, topics=[])["brokers"])
+        if not isinstance(self.broker, brokers.Milena):
+            self.until(lambda: self.ask("ApiVersions", 3, client_software_name="oracle", client_software_version="1.0")
+                       ["finalized_features_epoch"] >= 0)
         self.end()
 
     # What sequences share.
@@ -151,11 +163,22 @@ class Peer:
         return name
 
     def wait_for_topic(self, name):
-        self.until(lambda: all(
-            one["error_code"] == 0 and all(each["error_code"] == 0 for each in one["partitions"])
-            for one in self.ask("Metadata", 12, topics=[{"name": name}], allow_auto_topic_creation=False)["topics"]))
+        """Until its partitions have leaders, and those know of it: Apache Kafka 4.3.1 tells of a leader before it leads."""
+        def leads():
+            [topic] = self.ask("Metadata", 12, topics=[{"name": name}], allow_auto_topic_creation=False)["topics"]
+            if topic["error_code"] or any(each["error_code"] for each in topic["partitions"]):
+                return False
+            [ends] = self.ask("ListOffsets", 5, replica_id=-1, topics=[{"name": name, "partitions": [
+                {"partition_index": each["partition_index"], "timestamp": -1} for each in topic["partitions"]]}])["topics"]
+            return not any(each["error_code"] for each in ends["partitions"])
+        self.until(leads)
 
-    def until(self, holds, seconds=15):
+    def in_time(self, since, ms):
+        """What the sequence did since then it did in less time. Raises Late when that is not certain."""
+        if time.monotonic() - since >= ms / 1000:
+            raise Late
+
+    def until(self, holds, seconds=PATIENCE):
         """Wait until a condition holds, and return what it gave. RuntimeError when it does not within the time."""
         deadline = time.monotonic() + seconds
         while not (seen := holds()):

@@ -106,6 +106,10 @@ def of_broker(kafka, version):
                             [("num.network.threads", "0")], [("zookeeper.connect", "x")],
                             [("background.threads", "4"), ("listeners", "x")], []):
                 alter(kafka, version, (BROKER, which, configs), check=check)
+    # A change reaches the broker behind those before it, and other sequences begin without any.
+    for configs, threads in ([("background.threads", "11")], "11"), ([], "10"):
+        alter(kafka, version, (BROKER, "0", configs))
+        settled(kafka, BROKER, "0", "background.threads", threads)
 
 
 def increment(kafka, version, *resources, check=False):

@@ -40,7 +40,7 @@ def library(kafka):
     if fresh:
         for _ in range(3):
             kafka.produce(moved, batch([b"a", b"b"]))
-        kafka.ask("DeleteRecords", 1, timeout_ms=5000, topics=[{"name": moved, "partitions": [
+        kafka.ask("DeleteRecords", 1, timeout_ms=60000, topics=[{"name": moved, "partitions": [
             {"partition_index": 0, "offset": 3}]}])
     return plain, coded, moved
 

@@ -1,23 +1,26 @@
 """JoinGroup, SyncGroup, Heartbeat, LeaveGroup, DescribeGroups, ListGroups, DeleteGroups: classic groups."""
 
 import struct
+import time
 
 from sequence import sequence
 
 NONE, UNKNOWN_MEMBER, REBALANCE, MEMBER_ID_REQUIRED = 0, 25, 27, 79
 NOT_THERE_YET = (14, 15, 16)
+EACH_PARTITION = "abcd"     # One of these groups is in each of the four partitions of __consumer_offsets.
 
 
 def ready(kafka, name="g"):
-    """A group's name, when its coordinator answers."""
-    group = kafka.name(name)
-    kafka.until(lambda: kafka.ask("FindCoordinator", 3, key=group)["error_code"] == 0)
-    kafka.until(lambda: kafka.ask("Heartbeat", 0, group_id=group, generation_id=0, member_id="x")
-                ["error_code"] not in NOT_THERE_YET)
-    return group
+    """A group's name, when its coordinator answers, and those of all others."""
+    for group in () if kafka.coordinates else EACH_PARTITION:
+        kafka.until(lambda: kafka.ask("FindCoordinator", 3, key=group)["error_code"] == 0)
+        kafka.until(lambda: kafka.ask("Heartbeat", 0, group_id=group, generation_id=0, member_id="x")
+                    ["error_code"] not in NOT_THERE_YET)
+    kafka.coordinates = True
+    return kafka.name(name)
 
 
-def wish(group, member="", protocols=(("range", b"meta"),), session=10000, rebalance=10000, kind="consumer",
+def wish(group, member="", protocols=(("range", b"meta"),), session=60000, rebalance=60000, kind="consumer",
          instance=None):
     return {"group_id": group, "session_timeout_ms": session, "rebalance_timeout_ms": rebalance, "member_id": member,
             "group_instance_id": instance, "protocol_type": kind,
@@ -134,13 +137,15 @@ def refused(kafka, version):
 
 @sequence("JoinGroup", versions=range(5, 10))
 def static_members(kafka, version):
-    group = ready(kafka)
-    one = join(kafka, version, group, instance="i", rebalance=1000)
+    group, soon = ready(kafka), kafka.soon_ms
+    began = time.monotonic()
+    one = join(kafka, version, group, instance="i", rebalance=soon)
     sync(kafka, 3, group, one, [(one["member_id"], b"all")], group_instance_id="i")
+    kafka.in_time(began, soon)
     for instance, member in (("i", "stranger"), ("j", one["member_id"]), (None, one["member_id"])):
         heartbeat(kafka, 3, group, one["generation_id"], member, group_instance_id=instance)
     join(kafka, version, group, "stranger", instance="i")
-    again = join(kafka, version, group, instance="i", rebalance=1000)
+    again = join(kafka, version, group, instance="i", rebalance=soon)
     heartbeat(kafka, 3, group, one["generation_id"], one["member_id"], group_instance_id="i")
     heartbeat(kafka, 3, group, one["generation_id"], one["member_id"])
     heartbeat(kafka, 3, group, again["generation_id"], again["member_id"], group_instance_id="i")
@@ -149,14 +154,19 @@ def static_members(kafka, version):
     kafka.call("DescribeGroups", 4, groups=[group])
     join(kafka, version, group, one["member_id"], instance="i")
     join(kafka, version, group, "stranger", instance="new")
-    join(kafka, version, group, instance="", rebalance=1000)
-    changed = join(kafka, version, group, instance="i", rebalance=1000,
+    # Both have to wait for the other, which does not come. Who has joined has as long again for its SyncGroup.
+    began = time.monotonic()
+    join(kafka, version, group, instance="", rebalance=soon)
+    joining = time.monotonic()
+    changed = join(kafka, version, group, instance="i", rebalance=soon,
                    protocols=(("range", b"other"),))
+    kafka.in_time(began, 3 * soon)
     sync(kafka, 3, group, changed, [(changed["member_id"], b"all")], group_instance_id="i")
     kafka.call("LeaveGroup", 3, group_id=group, members=[
         {"member_id": "stranger", "group_instance_id": "i"}, {"member_id": "", "group_instance_id": "j"},
         {"member_id": "stranger"}, {"member_id": "", "group_instance_id": "i"}])
     kafka.call("DescribeGroups", 4, groups=[group])
+    kafka.in_time(joining, 2 * soon)
 
 
 @sequence("JoinGroup", versions=range(4, 10))
@@ -177,9 +187,11 @@ def an_id_first(kafka, version):
 
 @sequence("JoinGroup", versions=(0, 3, 5, 9))
 def expires(kafka, version):
-    group = ready(kafka)
-    joined = join(kafka, version, group, session=1000, rebalance=1000)
+    group, soon = ready(kafka), kafka.soon_ms
+    began = time.monotonic()
+    joined = join(kafka, version, group, session=soon, rebalance=soon)
     sync(kafka, 0, group, joined, [(joined["member_id"], b"all")])
+    kafka.in_time(began, soon)
     kafka.until(lambda: kafka.ask("DescribeGroups", 1, groups=[group])["groups"][0]["group_state"] == "Empty")
     kafka.call("DescribeGroups", 1, groups=[group])
     heartbeat(kafka, 0, group, joined["generation_id"], joined["member_id"])

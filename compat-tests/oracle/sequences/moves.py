@@ -4,7 +4,7 @@ from sequence import sequence
 from sequences.topics import create, new_topic
 
 PREFERRED, UNCLEAN = 0, 1
-TIMEOUT = {"timeout_ms": 10000}
+TIMEOUT = {"timeout_ms": 60000}
 
 
 def a_topic(kafka, partitions=2):

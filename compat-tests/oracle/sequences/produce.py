@@ -9,7 +9,7 @@ from sequence import sequence
 LARGE = 100001      # message.max.bytes of the brokers is 100000
 
 
-def values(topic, records, partition=0, acks=-1, transactional=None, timeout=5000):
+def values(topic, records, partition=0, acks=-1, transactional=None, timeout=60000):
     return {"acks": acks, "timeout_ms": timeout, "transactional_id": transactional, "topic_data": [
         {"name": topic, "partition_data": [{"index": partition, "records": records}]}]}
 
@@ -76,9 +76,9 @@ def topics(kafka, version):
     topic = kafka.topic(partitions=2)
     for name, partition in ((topic, 1), (topic, 2), (topic, -1), ("absent-" + topic, 0), ("not valid", 0), ("", 0)):
         produce(kafka, version, name, right(version), partition=partition)
-    kafka.call("Produce", version, acks=-1, timeout_ms=5000, topic_data=[])
-    kafka.call("Produce", version, acks=-1, timeout_ms=5000, topic_data=[{"name": topic, "partition_data": []}])
-    kafka.call("Produce", version, acks=-1, timeout_ms=5000, topic_data=[
+    kafka.call("Produce", version, acks=-1, timeout_ms=60000, topic_data=[])
+    kafka.call("Produce", version, acks=-1, timeout_ms=60000, topic_data=[{"name": topic, "partition_data": []}])
+    kafka.call("Produce", version, acks=-1, timeout_ms=60000, topic_data=[
         {"name": topic, "partition_data": [{"index": 0, "records": right(version)}, {"index": 1, "records": right(version)},
                                            {"index": 7, "records": right(version)}]},
         {"name": "absent-" + topic, "partition_data": [{"index": 0, "records": right(version)}]}])
@@ -289,6 +289,6 @@ def producers(kafka, version):
 def null_strings(kafka, version):
     topic = kafka.topic()
     kafka.call("Produce", version, **values(None, right(version)))
-    kafka.call("Produce", version, acks=-1, timeout_ms=5000, topic_data=None)
-    kafka.call("Produce", version, acks=-1, timeout_ms=5000, topic_data=[{"name": topic, "partition_data": None}])
+    kafka.call("Produce", version, acks=-1, timeout_ms=60000, topic_data=None)
+    kafka.call("Produce", version, acks=-1, timeout_ms=60000, topic_data=[{"name": topic, "partition_data": None}])
     kafka.call("Produce", version, **values(topic, right(version), timeout=-1))

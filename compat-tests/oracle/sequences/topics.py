@@ -15,7 +15,7 @@ def new_topic(name, partitions=1, replication=1, configs=(), assignments=()):
 
 
 def create(kafka, version, *topics, **more):
-    return kafka.call("CreateTopics", version, topics=list(topics), timeout_ms=10000, **more)
+    return kafka.call("CreateTopics", version, topics=list(topics), timeout_ms=60000, **more)
 
 
 @sequence("CreateTopics")
@@ -123,7 +123,7 @@ def gone(kafka, *names):
 
 def remove(kafka, version, *names):
     return kafka.call("DeleteTopics", version, topic_names=list(names), topics=[{"name": name} for name in names],
-                      timeout_ms=10000)
+                      timeout_ms=60000)
 
 
 def topics(kafka, version):
@@ -151,7 +151,7 @@ def twice(kafka, version):
 @sequence("DeleteTopics", versions=(6,), against=ApacheKafka43.name)
 def by_id(kafka, version):
     def by(*topics):
-        kafka.call("DeleteTopics", version, timeout_ms=10000,
+        kafka.call("DeleteTopics", version, timeout_ms=60000,
                    topics=[{"name": name, "topic_id": known} for name, known in topics])
     one, two = kafka.topic("one"), kafka.topic("two")
     first, second = kafka.id_of(one), kafka.id_of(two)
@@ -186,7 +186,7 @@ def partitions(kafka, version):
     known = kafka.id_of(name)
 
     def add(*topics, check=False):
-        kafka.call("CreatePartitions", version, timeout_ms=10000, validate_only=check, topics=[
+        kafka.call("CreatePartitions", version, timeout_ms=60000, validate_only=check, topics=[
             {"name": topic, "count": count, "assignments": given and [{"broker_ids": ids} for ids in given]}
             for topic, count, given in topics])
 
@@ -218,7 +218,7 @@ def records(kafka, version):
         kafka.produce(name, batches.batch([b"a", b"b"]))
 
     def cut(*offsets, topic=name):
-        kafka.call("DeleteRecords", version, timeout_ms=5000, topics=[{"name": topic, "partitions": [
+        kafka.call("DeleteRecords", version, timeout_ms=60000, topics=[{"name": topic, "partitions": [
             {"partition_index": at, "offset": offset} for at, offset in offsets]}])
     cut((0, 0))
     cut((0, 3))
@@ -233,7 +233,7 @@ def records(kafka, version):
     cut((0, 6), (0, 5))
     kafka.call("ListOffsets", 5, replica_id=-1, topics=[{"name": name, "partitions": [
         {"partition_index": 0, "timestamp": -2}, {"partition_index": 1, "timestamp": -2}]}])
-    kafka.call("DeleteRecords", version, timeout_ms=5000, topics=[])
+    kafka.call("DeleteRecords", version, timeout_ms=60000, topics=[])
 
 
 @sequence("DeleteRecords")
@@ -244,10 +244,10 @@ def not_allowed(kafka, version):
     both = kafka.topic("both", cleanup_policy="compact,delete")
     kafka.produce(both, batches.batch([b"a"], keys=[b"k"]))
     for topic in (name, both):
-        kafka.call("DeleteRecords", version, timeout_ms=5000, topics=[{"name": topic, "partitions": [
+        kafka.call("DeleteRecords", version, timeout_ms=60000, topics=[{"name": topic, "partitions": [
             {"partition_index": 0, "offset": 1}]}])
     kafka.until(lambda: kafka.ask("FindCoordinator", 3, key="g")["error_code"] == 0)
-    kafka.call("DeleteRecords", version, timeout_ms=5000, topics=[{"name": "__consumer_offsets", "partitions": [
+    kafka.call("DeleteRecords", version, timeout_ms=60000, topics=[{"name": "__consumer_offsets", "partitions": [
         {"partition_index": 0, "offset": 0}]}])
 
 
