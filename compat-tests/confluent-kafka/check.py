@@ -15,7 +15,7 @@ checks = Checks()
 
 def create(topic, partitions=1, **configs):
     client = AdminClient({"bootstrap.servers": BOOTSTRAP})
-    client.create_topics([NewTopic(topic, partitions, 1, config=configs)])[topic].result(30)
+    client.create_topics([NewTopic(topic, partitions, 1, config=configs)])[topic].result(120)
 
 
 def produce(topic, sent, **options):
@@ -32,7 +32,7 @@ def produce(topic, sent, **options):
     for key, value, headers, partition in sent:
         producer.produce(topic, value, key, partition=partition, headers=headers, on_delivery=on_delivery)
         producer.poll(0)
-    producer.flush(60)
+    producer.flush(120)
     if errors:
         raise KafkaException(errors[0])
     return delivered
@@ -47,7 +47,7 @@ def consume(topic, count, **options):
     return read
 
 
-def take(consumer, count, seconds=40):
+def take(consumer, count, seconds=120):
     """Up to `count` messages, fewer when `seconds` are over."""
     read, deadline = [], time.monotonic() + seconds
     while len(read) < count and time.monotonic() < deadline:
@@ -101,37 +101,37 @@ def too_large():
 
 def admin():
     client = AdminClient({"bootstrap.servers": BOOTSTRAP})
-    client.create_topics([NewTopic("confluent-admin", 2, 1, config={"retention.ms": "12345"})])["confluent-admin"].result(30)
+    client.create_topics([NewTopic("confluent-admin", 2, 1, config={"retention.ms": "12345"})])["confluent-admin"].result(120)
     try:
-        client.create_topics([NewTopic("confluent-admin", 2, 1)])["confluent-admin"].result(30)
+        client.create_topics([NewTopic("confluent-admin", 2, 1)])["confluent-admin"].result(120)
         checks.that(False, "creating it again is refused", "it was not")
     except KafkaException as error:
         checks.equal(error.args[0].name(), "TOPIC_ALREADY_EXISTS", "creating it again is refused")
     try:
-        client.create_topics([NewTopic("confluent-far", 1, 3)])["confluent-far"].result(30)
+        client.create_topics([NewTopic("confluent-far", 1, 3)])["confluent-far"].result(120)
         checks.that(False, "more replicas than brokers are refused", "they were not")
     except KafkaException as error:
         checks.equal(error.args[0].name(), "INVALID_REPLICATION_FACTOR", "more replicas than brokers are refused")
-    client.create_partitions([NewPartitions("confluent-admin", 6)])["confluent-admin"].result(30)
-    topics = client.list_topics(timeout=30).topics
+    client.create_partitions([NewPartitions("confluent-admin", 6)])["confluent-admin"].result(120)
+    topics = client.list_topics(timeout=60).topics
     checks.equal(len(topics["confluent-admin"].partitions), 6, "partitions are added")
 
     resource = ConfigResource(ConfigResource.Type.TOPIC, "confluent-admin")
-    configs = next(iter(client.describe_configs([resource]).values())).result(30)
+    configs = next(iter(client.describe_configs([resource]).values())).result(120)
     checks.equal((configs["retention.ms"].value, configs["retention.ms"].is_default), ("12345", False),
                  "a topic's configuration is described")
     checks.equal(configs["cleanup.policy"].value, "delete", "and its defaults")
     change = ConfigResource(ConfigResource.Type.TOPIC, "confluent-admin", incremental_configs=[
         ConfigEntry("retention.ms", "54321", incremental_operation=AlterConfigOpType.SET)])
-    next(iter(client.incremental_alter_configs([change]).values())).result(30)
-    configs = next(iter(client.describe_configs([resource]).values())).result(30)
+    next(iter(client.incremental_alter_configs([change]).values())).result(120)
+    configs = next(iter(client.describe_configs([resource]).values())).result(120)
     checks.equal(configs["retention.ms"].value, "54321", "a changed configuration is described")
 
-    cluster = client.describe_cluster().result(30)
+    cluster = client.describe_cluster().result(120)
     checks.equal([node.port for node in cluster.nodes], [int(BOOTSTRAP.split(":")[1])], "describe_cluster: one broker")
 
-    client.delete_topics(["confluent-admin"])["confluent-admin"].result(30)
-    checks.that("confluent-admin" not in client.list_topics(timeout=30).topics, "a deleted topic is gone")
+    client.delete_topics(["confluent-admin"])["confluent-admin"].result(120)
+    checks.that("confluent-admin" not in client.list_topics(timeout=60).topics, "a deleted topic is gone")
 
 
 def delete_records():
@@ -139,10 +139,10 @@ def delete_records():
     produce("confluent-trim", [(None, b"%d" % n, None, 0) for n in range(100)])
     client = AdminClient({"bootstrap.servers": BOOTSTRAP})
     partition = TopicPartition("confluent-trim", 0, 40)
-    result = next(iter(client.delete_records([partition]).values())).result(30)
+    result = next(iter(client.delete_records([partition]).values())).result(120)
     checks.equal(result.low_watermark, 40, "delete_records moves the log start")
     earliest = next(iter(client.list_offsets({TopicPartition("confluent-trim", 0): OffsetSpec.earliest()}).values()))
-    checks.equal(earliest.result(30).offset, 40, "list_offsets shows it")
+    checks.equal(earliest.result(120).offset, 40, "list_offsets shows it")
     consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "auto.offset.reset": "earliest"})
     consumer.assign([TopicPartition("confluent-trim", 0, 10)])
     checks.equal([message.offset() for message in take(consumer, 60)], list(range(40, 100)),
@@ -156,7 +156,7 @@ class Reader:
     def __init__(self, topic, group, strategy, instance=None):
         settings = {"bootstrap.servers": BOOTSTRAP, "group.id": group, "auto.offset.reset": "earliest",
                     "auto.commit.interval.ms": 100, "partition.assignment.strategy": strategy,
-                    "session.timeout.ms": 10000, "heartbeat.interval.ms": 500}
+                    "session.timeout.ms": 60000, "heartbeat.interval.ms": 500}
         if instance:
             settings["group.instance.id"] = instance
         self.consumer = Consumer(settings)
@@ -174,7 +174,7 @@ class Reader:
         return {partition.partition for partition in self.consumer.assignment()}
 
 
-def poll_until(readers, condition, seconds=30):
+def poll_until(readers, condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         for reader in readers:
@@ -202,13 +202,19 @@ def group(strategy):
     checks.equal(sorted(value for _, _, value in one.seen + two.seen), list(range(300)),
                  f"{strategy}: everything is read once")
     client = AdminClient({"bootstrap.servers": BOOTSTRAP})
-    offsets = client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)])[name].result(30)
+    offsets = client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)])[name].result(120)
     checks.equal({partition.partition: partition.offset for partition in offsets.topic_partitions},
                  {partition: 75 for partition in range(4)}, f"{strategy}: committed offsets")
-    described = client.describe_consumer_groups([name])[name].result(30)
+    # librdkafka does not wait for long for the answer to its LeaveGroup.
+    deadline = time.monotonic() + 120
+    while True:
+        described = client.describe_consumer_groups([name])[name].result(120)
+        if described.state.name == "EMPTY" or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
     checks.equal((described.state.name, described.members), ("EMPTY", []), f"{strategy}: the group is empty at the end")
-    client.delete_consumer_groups([name])[name].result(30)
-    names = [listing.group_id for listing in client.list_consumer_groups().result(30).valid]
+    client.delete_consumer_groups([name])[name].result(120)
+    names = [listing.group_id for listing in client.list_consumer_groups().result(120).valid]
     checks.that(name not in names, f"{strategy}: a deleted group is gone", str(names))
 
 

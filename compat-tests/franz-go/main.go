@@ -20,13 +20,21 @@ import (
 var bootstrap = os.Getenv("BOOTSTRAP")
 
 func client(options ...kgo.Opt) *kgo.Client {
-	made, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(bootstrap)}, options...)...)
+	patient := []kgo.Opt{kgo.SeedBrokers(bootstrap), kgo.DialTimeout(time.Minute), kgo.RequestTimeoutOverhead(time.Minute),
+		kgo.ProduceRequestTimeout(time.Minute), kgo.RetryTimeout(2 * time.Minute)}
+	made, err := kgo.NewClient(append(patient, options...)...)
 	checks.Must(err)
 	return made
 }
 
+func newAdmin() *kadm.Client {
+	made := kadm.NewClient(client())
+	made.SetTimeoutMillis(60000)
+	return made
+}
+
 func create(topic string, partitions int32, configs map[string]*string) {
-	admin := kadm.NewClient(client())
+	admin := newAdmin()
 	defer admin.Close()
 	response, err := admin.CreateTopic(context.Background(), partitions, 1, configs, topic)
 	checks.Must(err)
@@ -40,7 +48,7 @@ func record(topic string, partition int32, key, value string) *kgo.Record {
 func produce(records []*kgo.Record, options ...kgo.Opt) kgo.ProduceResults {
 	producer := client(append([]kgo.Opt{kgo.RecordPartitioner(kgo.ManualPartitioner())}, options...)...)
 	defer producer.Close()
-	results := producer.ProduceSync(checks.Within(60), records...)
+	results := producer.ProduceSync(checks.Within(120), records...)
 	checks.Must(results.FirstErr())
 	return results
 }
@@ -50,7 +58,7 @@ func consume(topic string, count int) []*kgo.Record {
 	consumer := client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
 	defer consumer.Close()
 	read := []*kgo.Record{}
-	context := checks.Within(30)
+	context := checks.Within(120)
 	for len(read) < count && context.Err() == nil {
 		read = append(read, consumer.PollFetches(context).Records()...)
 	}
@@ -96,7 +104,7 @@ func headersAndTime() {
 	checks.Equal(read[0].Headers[1].Value == nil, true, "a null header value stays null")
 	checks.Equal([]bool{read[0].Key == nil, read[1].Value == nil}, []bool{true, true}, "null key and null value stay null")
 	checks.Equal(read[0].Timestamp.UnixMilli(), int64(1700000000123), "the timestamp is the producer's")
-	admin := kadm.NewClient(client())
+	admin := newAdmin()
 	defer admin.Close()
 	found, err := admin.ListOffsetsAfterMilli(context.Background(), 1700000000124, "franz-headers")
 	checks.Must(err)
@@ -129,7 +137,7 @@ func join(topic, group string, balancer kgo.GroupBalancer) *member {
 	}
 	one.client = client(kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.Balancers(balancer),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.HeartbeatInterval(500*time.Millisecond),
-		kgo.SessionTimeout(10*time.Second), kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(),
+		kgo.SessionTimeout(time.Minute), kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(),
 		kgo.OnPartitionsAssigned(change(true)), kgo.OnPartitionsRevoked(change(false)), kgo.OnPartitionsLost(change(false)))
 	go func() {
 		for {
@@ -137,12 +145,13 @@ func join(topic, group string, balancer kgo.GroupBalancer) *member {
 			if fetches.IsClientClosed() {
 				return
 			}
-			one.mutex.Lock()
-			fetches.EachRecord(func(read *kgo.Record) { one.seen = append(one.seen, string(read.Value)) })
-			one.mutex.Unlock()
+			// Only what is committed counts as seen: who has seen all is closed.
 			if err := one.client.CommitRecords(context.Background(), fetches.Records()...); err != nil {
 				checks.That(false, "a commit succeeds", err)
 			}
+			one.mutex.Lock()
+			fetches.EachRecord(func(read *kgo.Record) { one.seen = append(one.seen, string(read.Value)) })
+			one.mutex.Unlock()
 			one.client.AllowRebalance()
 		}
 	}()
@@ -189,15 +198,19 @@ func group(name string, balancer kgo.GroupBalancer) {
 	values := append(append([]string{}, one.seen...), two.seen...)
 	checks.Equal(checks.Numbers(values), checks.Range(0, 300), name+": everything is read once")
 
-	admin := kadm.NewClient(client())
+	admin := newAdmin()
 	defer admin.Close()
 	committed, err := admin.FetchOffsets(context.Background(), readers)
 	checks.Must(err)
 	at := map[int32]int64{}
 	committed.Each(func(offset kadm.OffsetResponse) { at[offset.Partition] = offset.At })
 	checks.Equal(at, map[int32]int64{0: 75, 1: 75, 2: 75, 3: 75}, name+": committed offsets")
-	described, err := admin.DescribeGroups(context.Background(), readers)
-	checks.Must(err)
+	var described kadm.DescribedGroups
+	checks.Eventually(func() bool {
+		described, err = admin.DescribeGroups(context.Background(), readers)
+		checks.Must(err)
+		return described[readers].State == "Empty"
+	})
 	checks.Equal(described[readers].State, "Empty", name+": the group is empty at the end")
 	_, err = admin.DeleteGroups(context.Background(), readers)
 	checks.Must(err)
@@ -209,7 +222,7 @@ func group(name string, balancer kgo.GroupBalancer) {
 
 func topics() {
 	ctx := context.Background()
-	admin := kadm.NewClient(client())
+	admin := newAdmin()
 	defer admin.Close()
 	create("franz-admin", 2, map[string]*string{"retention.ms": kadm.StringPtr("12345")})
 	again, err := admin.CreateTopic(ctx, 2, 1, nil, "franz-admin")

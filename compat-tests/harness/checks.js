@@ -37,7 +37,7 @@ class Waiter {
 
   poke() { this.waiting.forEach((look) => look()); }
 
-  until(condition, seconds = 40) {
+  until(condition, seconds = 120) {
     if (condition()) return Promise.resolve(true);
     return new Promise((resolve) => {
       const over = Date.now() + seconds * 1000;

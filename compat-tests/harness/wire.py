@@ -219,7 +219,7 @@ def frame(body):
 class Connection:
     """One raw connection. Every wait has a deadline; TimeoutError when it passes."""
 
-    def __init__(self, port, seconds=30, host="127.0.0.1"):
+    def __init__(self, port, seconds=60, host="127.0.0.1"):
         self.socket = socket.create_connection((host, port), seconds)
         self.socket.settimeout(seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

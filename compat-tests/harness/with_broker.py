@@ -23,7 +23,7 @@ def main():
     parser.add_argument("--against", default="milena", choices=brokers.KINDS)
     parser.add_argument("--metadata", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--seconds", type=float, default=900)
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
     seen = checks.Checks()

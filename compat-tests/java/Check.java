@@ -118,7 +118,7 @@ public final class Check {
         try (Consumer<String, String> consumer = consumer(more)) {
             consumer.assign(List.of(new TopicPartition(topic, 0)));
             consumer.seekToBeginning(consumer.assignment());
-            long over = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+            long over = System.nanoTime() + Duration.ofSeconds(120).toNanos();
             while (read.size() < count && System.nanoTime() < over) {
                 consumer.poll(Duration.ofMillis(500)).forEach(read::add);
             }
@@ -194,7 +194,7 @@ public final class Check {
         final List<Integer> seen = new ArrayList<>();
 
         Member(String topic, String group, Class<?> assignor, Map<String, Object> more) {
-            Map<String, Object> settings = new HashMap<>(Map.of("group.id", group, "session.timeout.ms", 10000,
+            Map<String, Object> settings = new HashMap<>(Map.of("group.id", group, "session.timeout.ms", 60000,
                     "heartbeat.interval.ms", 500, "partition.assignment.strategy", assignor.getName()));
             settings.putAll(more);
             consumer = consumer(settings);
@@ -218,7 +218,7 @@ public final class Check {
     }
 
     static boolean pollUntil(Collection<Member> members, BooleanSupplier condition) {
-        long over = System.nanoTime() + Duration.ofSeconds(40).toNanos();
+        long over = System.nanoTime() + Duration.ofSeconds(120).toNanos();
         while (!condition.getAsBoolean() && System.nanoTime() < over) members.forEach(Member::poll);
         return condition.getAsBoolean();
     }

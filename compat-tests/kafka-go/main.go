@@ -18,7 +18,7 @@ import (
 var bootstrap = os.Getenv("BOOTSTRAP")
 
 func client() *kafka.Client {
-	return &kafka.Client{Addr: kafka.TCP(bootstrap), Timeout: 30 * time.Second}
+	return &kafka.Client{Addr: kafka.TCP(bootstrap), Timeout: 60 * time.Second}
 }
 
 func create(topic string, partitions int) error {
@@ -30,7 +30,9 @@ func create(topic string, partitions int) error {
 
 func writer(topic string, balancer kafka.Balancer, codec compress.Compression) *kafka.Writer {
 	return &kafka.Writer{Addr: kafka.TCP(bootstrap), Topic: topic, Balancer: balancer, Compression: codec,
-		BatchTimeout: 5 * time.Millisecond, RequiredAcks: kafka.RequireAll}
+		BatchTimeout: 5 * time.Millisecond, RequiredAcks: kafka.RequireAll,
+		// What is not answered by then it sends again, and nothing tells that from another message.
+		ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second}
 }
 
 // The first `count` messages of partition 0.
@@ -38,7 +40,7 @@ func consume(topic string, count int) []kafka.Message {
 	reader := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{bootstrap}, Topic: topic, Partition: 0,
 		MaxWait: 100 * time.Millisecond, MaxBytes: 1 << 20})
 	defer reader.Close()
-	read, ctx := []kafka.Message{}, checks.Within(30)
+	read, ctx := []kafka.Message{}, checks.Within(120)
 	for len(read) < count {
 		message, err := reader.ReadMessage(ctx)
 		checks.Must(err)
@@ -58,7 +60,7 @@ func roundTrip(name string, codec compress.Compression) {
 		offsets = append(offsets, int64(n))
 	}
 	out := writer(topic, nil, codec)
-	checks.Must(out.WriteMessages(checks.Within(60), messages...))
+	checks.Must(out.WriteMessages(checks.Within(120), messages...))
 	checks.Must(out.Close())
 	got, at := []string{}, []int64{}
 	for _, message := range consume(topic, 500) {
@@ -97,7 +99,7 @@ func headersAndTime() {
 	checks.Must(create("kafka-go-headers", 1))
 	stamp := time.UnixMilli(1700000000123)
 	out := writer("kafka-go-headers", nil, 0)
-	checks.Must(out.WriteMessages(checks.Within(30), kafka.Message{Value: []byte("v"), Time: stamp, Headers: []kafka.Header{
+	checks.Must(out.WriteMessages(checks.Within(120), kafka.Message{Value: []byte("v"), Time: stamp, Headers: []kafka.Header{
 		{Key: "a", Value: []byte("1")}, {Key: "a", Value: []byte("2")}}},
 		kafka.Message{Key: []byte("gone"), Time: stamp.Add(time.Second)}))
 	checks.Must(out.Close())
@@ -126,7 +128,7 @@ func join(topic, name string) *member {
 	one := &member{done: make(chan struct{}), last: map[int]bool{}}
 	one.reader = kafka.NewReader(kafka.ReaderConfig{Brokers: []string{bootstrap}, GroupID: name, Topic: topic,
 		StartOffset: kafka.FirstOffset, MaxWait: 100 * time.Millisecond, HeartbeatInterval: 500 * time.Millisecond,
-		SessionTimeout: 10 * time.Second, RebalanceTimeout: 10 * time.Second,
+		SessionTimeout: 60 * time.Second, RebalanceTimeout: 60 * time.Second,
 		GroupBalancers: []kafka.GroupBalancer{kafka.RoundRobinGroupBalancer{}}})
 	go func() {
 		defer close(one.done)
@@ -135,13 +137,14 @@ func join(topic, name string) *member {
 			if err != nil {
 				return
 			}
+			// Only what is committed counts as seen: who has seen all is closed, or disturbed by another member.
+			if err := one.reader.CommitMessages(context.Background(), message); err != nil {
+				return
+			}
 			one.mutex.Lock()
 			one.seen = append(one.seen, string(message.Value))
 			one.last[message.Partition] = true
 			one.mutex.Unlock()
-			if err := one.reader.CommitMessages(context.Background(), message); err != nil {
-				return
-			}
 		}
 	}()
 	return one
@@ -184,7 +187,7 @@ func group() {
 		for n := from; n < to; n++ {
 			messages = append(messages, kafka.Message{Value: []byte(fmt.Sprint(n))})
 		}
-		checks.Must(out.WriteMessages(checks.Within(30), messages...))
+		checks.Must(out.WriteMessages(checks.Within(120), messages...))
 		checks.Must(out.Close())
 	}
 	send(0, 200)
@@ -209,8 +212,13 @@ func group() {
 		sum += partition.CommittedOffset
 	}
 	checks.Equal(sum, int64(300), "committed offsets")
-	_, err = client().DeleteGroups(context.Background(), &kafka.DeleteGroupsRequest{GroupIDs: []string{name}})
-	checks.Must(err)
+	// A reader is closed when it has sent its LeaveGroup.
+	deleted := checks.Eventually(func() bool {
+		response, err := client().DeleteGroups(context.Background(), &kafka.DeleteGroupsRequest{GroupIDs: []string{name}})
+		checks.Must(err)
+		return response.Errors[name] == nil
+	})
+	checks.That(deleted, "a group without members is deleted", name)
 	listed, err := client().ListGroups(context.Background(), &kafka.ListGroupsRequest{})
 	checks.Must(err)
 	for _, other := range listed.Groups {

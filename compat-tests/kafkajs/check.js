@@ -5,10 +5,13 @@ const { Kafka, logLevel, CompressionTypes, CompressionCodecs, ConfigResourceType
 const { checks, Waiter, range } = require('../harness/checks.js');
 
 CompressionCodecs[CompressionTypes.Snappy] = require('kafkajs-snappy');
-const kafka = new Kafka({ clientId: 'check', brokers: [process.env.BOOTSTRAP], logLevel: logLevel.ERROR });
+const timeout = 60000;
+const kafka = new Kafka({ clientId: 'check', brokers: [process.env.BOOTSTRAP], logLevel: logLevel.ERROR,
+  connectionTimeout: 60000, requestTimeout: 120000 });
 const admin = kafka.admin();
 
 const create = (topic, numPartitions, configEntries) => admin.createTopics({
+  timeout,
   topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }],
 });
 
@@ -25,7 +28,7 @@ async function produce(topic, messages, options = {}, made = {}) {
 
 // A member of a group: what it saw, and what it owns.
 async function member(topic, groupId, waiter, seen) {
-  const consumer = kafka.consumer({ groupId, sessionTimeout: 10000, heartbeatInterval: 500, maxWaitTimeInMs: 100 });
+  const consumer = kafka.consumer({ groupId, sessionTimeout: 60000, heartbeatInterval: 500, maxWaitTimeInMs: 100 });
   consumer.owned = [];
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     consumer.owned = payload.memberAssignment[topic] || [];
@@ -106,7 +109,7 @@ async function group() {
 async function topics() {
   checks.equal(await create('kafkajs-admin', 2, [{ name: 'retention.ms', value: '12345' }]), true, 'a topic is created');
   checks.equal(await create('kafkajs-admin', 2), false, 'creating it again is refused');
-  await admin.createPartitions({ topicPartitions: [{ topic: 'kafkajs-admin', count: 5 }] });
+  await admin.createPartitions({ timeout, topicPartitions: [{ topic: 'kafkajs-admin', count: 5 }] });
   const described = await admin.fetchTopicMetadata({ topics: ['kafkajs-admin'] });
   checks.equal(described.topics[0].partitions.length, 5, 'partitions are added');
   const resource = { type: ConfigResourceTypes.TOPIC, name: 'kafkajs-admin' };
@@ -121,7 +124,7 @@ async function topics() {
   await admin.deleteTopicRecords({ topic: 'kafkajs-trim', partitions: [{ partition: 0, offset: '4' }] });
   const [offsets] = await admin.fetchTopicOffsets('kafkajs-trim');
   checks.equal([offsets.low, offsets.high], ['4', '10'], 'deleted records move the log start');
-  await admin.deleteTopics({ topics: ['kafkajs-admin'] });
+  await admin.deleteTopics({ timeout, topics: ['kafkajs-admin'] });
   checks.that(!(await admin.listTopics()).includes('kafkajs-admin'), 'a deleted topic is gone');
   const cluster = await admin.describeCluster();
   checks.equal(cluster.brokers.map(({ host, port }) => `${host}:${port}`), [process.env.BOOTSTRAP], 'one broker');

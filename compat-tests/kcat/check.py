@@ -11,7 +11,7 @@ BOOTSTRAP = os.environ["BOOTSTRAP"]
 checks = Checks()
 
 
-def kcat(*words, text="", seconds=60):
+def kcat(*words, text="", seconds=240):
     """Run kcat to its end. Returns its standard output; RuntimeError when it fails."""
     done = subprocess.run(["kcat", "-b", BOOTSTRAP, *words], input=text, capture_output=True, text=True,
                           timeout=seconds)
@@ -67,7 +67,7 @@ def empty_and_null():
 
 def group():
     kcat("-P", "-t", "kcat-group", "-K", ":", text="".join(f"k{n}:{n}\n" for n in range(400)))
-    options = ("-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=6000")
+    options = ("-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=60000")
     first = kcat(*options, "-c", "150", "-f", "%s\n", "-G", "kcat-readers", "kcat-group").split()
     rest = kcat(*options, "-c", "250", "-f", "%s\n", "-G", "kcat-readers", "kcat-group").split()
     first = [word for word in first if word.isdigit()]

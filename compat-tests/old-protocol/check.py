@@ -17,14 +17,14 @@ COUNT = 500
 def kcat(release, *words, text=""):
     old = ("-X", "api.version.request=false", "-X", f"broker.version.fallback={release}")
     done = subprocess.run(["kcat", "-b", BOOTSTRAP, *old, *words], input=text, capture_output=True, text=True,
-                          timeout=60)
+                          timeout=240)
     if done.returncode:
         raise RuntimeError(f"kcat {' '.join(words)} as {release}: exit code {done.returncode}: {done.stderr[-500:]}")
     return done.stdout
 
 
 def modern(*words, text=""):
-    done = subprocess.run(["kcat", "-b", BOOTSTRAP, *words], input=text, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["kcat", "-b", BOOTSTRAP, *words], input=text, capture_output=True, text=True, timeout=240)
     if done.returncode:
         raise RuntimeError(f"kcat {' '.join(words)}: {done.stderr[-500:]}")
     return done.stdout
@@ -62,7 +62,7 @@ def old_offsets(release):
 def old_group(release):
     topic = f"group-{release}"
     modern("-P", "-t", topic, "-K", ":", text="".join(f"k{n}:{n}\n" for n in range(200)))
-    options = ("-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=6000", "-q", "-f", "%s\n")
+    options = ("-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=60000", "-q", "-f", "%s\n")
     first = kcat(release, *options, "-c", "80", "-G", f"readers-{release}", topic)
     rest = kcat(release, *options, "-c", "120", "-G", f"readers-{release}", topic)
     seen = sorted(int(word) for word in (first + rest).split() if word.isdigit())

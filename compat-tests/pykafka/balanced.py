@@ -15,7 +15,7 @@ from harness.checks import Checks, exit_with
 BOOTSTRAP, ZOOKEEPER = os.environ["BOOTSTRAP"], os.environ["ZOOKEEPER"]
 TOPIC, GROUP = b"pykafka-balanced", b"pykafka-zookeeper"
 ROUND = 40
-WAIT = 60
+WAIT = 120
 checks = Checks()
 
 

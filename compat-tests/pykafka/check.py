@@ -17,7 +17,7 @@ COUNT = 500
 
 def consume(topic, count, **options):
     """Up to `count` records of partition 0, from the beginning."""
-    consumer = topic.get_simple_consumer(auto_offset_reset=OffsetType.EARLIEST, consumer_timeout_ms=15000,
+    consumer = topic.get_simple_consumer(auto_offset_reset=OffsetType.EARLIEST, consumer_timeout_ms=120000,
                                          partitions=[topic.partitions[0]], **options)
     read = []
     for message in consumer:
@@ -40,7 +40,7 @@ def round_trip(name, codec, version):
                             delivery_reports=True) as producer:
         for key, value in sent:
             producer.produce(value, partition_key=key)
-        reports = [producer.get_delivery_report(timeout=30) for _ in sent]
+        reports = [producer.get_delivery_report(timeout=120) for _ in sent]
     checks.equal([error for _, error in reports if error], [], f"{version} {name}: everything is acknowledged")
     read = consume(topic, COUNT)
     checks.equal([(message.partition_key, message.value) for message in read], sent,
@@ -68,7 +68,7 @@ def committed_offsets():
         for n in range(40):
             producer.produce(b"%d" % n)
     options = {"consumer_group": b"pykafka-simple", "auto_offset_reset": OffsetType.EARLIEST,
-               "consumer_timeout_ms": 15000, "partitions": [topic.partitions[0]]}
+               "consumer_timeout_ms": 120000, "partitions": [topic.partitions[0]]}
     first = topic.get_simple_consumer(**options)
     read = [first.consume().value for _ in range(15)]
     first.commit_offsets()
@@ -86,7 +86,7 @@ def managed_group():
         for n in range(100):
             producer.produce(b"%d" % n)
     consumer = topic.get_balanced_consumer(b"pykafka-managed", managed=True, auto_offset_reset=OffsetType.EARLIEST,
-                                           consumer_timeout_ms=15000, auto_commit_enable=False)
+                                           consumer_timeout_ms=120000, auto_commit_enable=False)
     read = [consumer.consume() for _ in range(100)]
     checks.equal(sorted(int(message.value) for message in read if message), list(range(100)),
                  "a managed balanced consumer reads every partition")

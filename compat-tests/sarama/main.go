@@ -23,7 +23,9 @@ func config(version sarama.KafkaVersion) *sarama.Config {
 	made.Producer.Partitioner = sarama.NewManualPartitioner
 	made.Producer.RequiredAcks = sarama.WaitForAll
 	made.Consumer.Offsets.Initial = sarama.OffsetOldest
-	made.Consumer.Group.Session.Timeout = 10 * time.Second
+	made.Consumer.Group.Session.Timeout = time.Minute
+	made.Admin.Timeout = time.Minute
+	made.Net.DialTimeout, made.Net.ReadTimeout, made.Net.WriteTimeout = 2*time.Minute, 2*time.Minute, 2*time.Minute
 	made.Consumer.Group.Heartbeat.Interval = 500 * time.Millisecond
 	made.Consumer.Offsets.AutoCommit.Interval = 100 * time.Millisecond
 	return made
@@ -57,7 +59,7 @@ func consume(settings *sarama.Config, topic string, count int) []*sarama.Consume
 	checks.Must(err)
 	defer partition.Close()
 	read := []*sarama.ConsumerMessage{}
-	for over := time.After(30 * time.Second); len(read) < count; {
+	for over := time.After(120 * time.Second); len(read) < count; {
 		select {
 		case message := <-partition.Messages():
 			read = append(read, message)

@@ -56,11 +56,11 @@ func Within(seconds int) context.Context {
 	return made
 }
 
-// Eventually asks until the condition holds, for at most 40 seconds.
+// Eventually asks until the condition holds, for at most two minutes.
 func Eventually(condition func() bool) bool {
 	ticks := time.NewTicker(20 * time.Millisecond)
 	defer ticks.Stop()
-	for over := time.After(40 * time.Second); ; {
+	for over := time.After(120 * time.Second); ; {
 		if condition() {
 			return true
 		}
