@@ -36,7 +36,7 @@ class Control:
         self.broker = broker
         self.connection = wire.Connection(broker.port)
         self.written = 0
-        created = self.connection.call("CreateTopics", 2, timeout_ms=30000, topics=[
+        created = self.connection.call("CreateTopics", 2, timeout_ms=60000, topics=[
             {"name": "control", "num_partitions": 1, "replication_factor": 1}])
         checks.equal(created["topics"][0]["error_code"], 0, "the control topic is made")
 
@@ -90,7 +90,7 @@ class Arena:
         checks.that(open_files <= 1024, f"{name}: open files of logs are bounded", f"{open_files}")
 
 
-def until(condition, seconds=30):
+def until(condition, seconds=120):
     """Wait for something only /proc can tell, asking a few times a second."""
     tick, over = threading.Event(), time.monotonic() + seconds
     while not condition():
@@ -142,7 +142,7 @@ def h2_slow(broker):
             connection.send(whole[:5])
             connection.at = 5
             selector.register(connection.socket, selectors.EVENT_READ, connection)
-        tick, over = threading.Event(), time.monotonic() + 90
+        tick, over = threading.Event(), time.monotonic() + 240
         while selector.get_map() and time.monotonic() < over:
             for key, _ in selector.select(0):
                 selector.unregister(key.fileobj)
@@ -160,7 +160,7 @@ def h2_slow(broker):
 def h5_connects(broker):
     count = many(20000, 5000)
     for _ in range(count):
-        with socket.create_connection(("127.0.0.1", broker.port), 30) as quick:
+        with socket.create_connection(("127.0.0.1", broker.port), 60) as quick:
             quick.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     with wire.Connection(broker.port) as connection:
         answer = connection.call("ApiVersions", 0)
@@ -295,14 +295,17 @@ def h3_counts(broker):
         for version in range(max(low, message.low), min(high, message.high) + 1):
             for body in bombs(message, version):
                 tried += 1
-                with wire.Connection(broker.port, seconds=5) as connection:
-                    # Error or close, and at once: nothing here is worth waiting for. The second request is
+                with wire.Connection(broker.port) as connection:
+                    # Error or close, without anything else to wait for: nothing here is worth waiting for. The second request is
                     # for a Produce that wants no answer.
                     connection.send(wire.frame(wire.header(message, version) + body) + wire.request("ApiVersions", 0))
                     try:
                         connection.receive()
                     except TimeoutError:
                         unanswered.append(f"{message.name} v{version} {body.hex()}")
+                        if len(unanswered) == 3:
+                            checks.equal(unanswered, [], "H3: counts that lie are answered or closed")
+                            return
                 if not broker.alive():
                     checks.that(False, "CVE-2026-111108, CVE-2026-111115: counts that lie",
                                 f"{message.name} v{version}: {body.hex()}")
@@ -326,7 +329,7 @@ def h3_many_tags(broker):
 
 def h4_inflation(broker):
     with wire.Connection(broker.port) as connection:
-        connection.call("CreateTopics", 2, timeout_ms=30000, topics=[
+        connection.call("CreateTopics", 2, timeout_ms=60000, topics=[
             {"name": "bombs", "num_partitions": 1, "replication_factor": 1}])
         before, most = broker.rss_bytes(), 0
         size = 128 * MEGABYTE
@@ -396,9 +399,12 @@ def h4_lying_batches(broker):
 def h9_groups(broker):
     count = many(100000, 3000)
     with wire.Connection(broker.port) as connection:
-        connection.call("FindCoordinator", 1, key="h9", key_type=0)
-        ready = until(lambda: connection.call("OffsetFetch", 1, group_id="h9", topics=[])["topics"] == [])
-        checks.that(ready, "H9: the coordinator is there")
+        # One of these groups is in each of the four partitions of __consumer_offsets, which are loaded one by one.
+        for name in "abcd":
+            connection.call("FindCoordinator", 1, key=name, key_type=0)
+            ready = until(lambda: connection.call("Heartbeat", 0, group_id=name, generation_id=0, member_id="x")  # noqa: B023
+                          ["error_code"] not in (14, 15, 16))
+            checks.that(ready, f"H9: the coordinator of {name} is there")
         join = {"session_timeout_ms": 6000, "rebalance_timeout_ms": 6000, "member_id": "", "protocol_type": "consumer",
                 "protocols": [{"name": "range", "metadata": b"x" * 50}]}
         for at in range(0, count, 100):
@@ -447,13 +453,13 @@ def h11_topics(broker):
     with wire.Connection(broker.port) as connection:
         for name, expected in names.items():
             shown = f"{name[:20]!r} of {len(name)} characters"
-            answer = connection.call("CreateTopics", 2, timeout_ms=30000, topics=[
+            answer = connection.call("CreateTopics", 2, timeout_ms=60000, topics=[
                 {"name": name, "num_partitions": 1, "replication_factor": 1}])
             checks.equal(answer["topics"][0]["error_code"], expected, f"H11: creating {shown}")
         automatic = connection.call("Metadata", 4, topics=[{"name": "../outside"}], allow_auto_topic_creation=True)
         checks.equal(automatic["topics"][0]["error_code"], 17, "H11: nor is it created by asking for it")
         for count, expected in ((0, 37), (-5, 37), (2**31 - 1, 44)):
-            answer = connection.call("CreateTopics", 2, timeout_ms=30000, topics=[
+            answer = connection.call("CreateTopics", 2, timeout_ms=60000, topics=[
                 {"name": f"counted{count}", "num_partitions": count, "replication_factor": 1}])
             error = answer["topics"][0]["error_code"]
             checks.equal(error, expected, f"H11: {count} partitions are refused")
@@ -518,7 +524,7 @@ def h16_sigterm(broker, control):
     except (OSError, ValueError):
         pass
     waiting.join()
-    code = broker.process.child.wait(60)    # Not stop(): a second SIGTERM would end it in a hurry.
+    code = broker.process.child.wait(120)    # Not stop(): a second SIGTERM would end it in a hurry.
     checks.that(code in (0, 143), "H16: SIGTERM in the middle of it ends cleanly", f"exit code {code}")
     stopping.set()
     for attacker in attackers:

@@ -134,7 +134,9 @@ public class SchemaPeer {
                 fields.put(plain(field.def.name), field.def.type);
             }
         }
-        for (Method setter : type.getMethods()) {
+        Method[] setters = type.getMethods();    // In no particular order, and the same seed is to give the same messages.
+        Arrays.sort(setters, Comparator.comparing(Method::getName));
+        for (Method setter : setters) {
             String name = plain(setter.getName().replaceFirst("^set", ""));
             if (!setter.getName().startsWith("set") || setter.getParameterCount() != 1 || !fields.containsKey(name)) continue;
             Type wire = fields.remove(name);
