@@ -2,8 +2,9 @@
 
 import os
 import re
-import subprocess
+import signal
 import sys
+import tempfile
 import time
 
 from harness import brokers, kafka
@@ -55,7 +56,7 @@ def console():
     text = "".join(f"k{n}:value {n}\n" for n in range(300))
     tool("kafka-console-producer", "--topic", "orders", PARSE, "parse.key=true", PARSE, "key.separator=:", text=text)
     out = tool("kafka-console-consumer", "--topic", "orders", "--from-beginning", "--max-messages", "300", "--group",
-               "readers", "--timeout-ms", "30000", FORMAT, "print.key=true", FORMAT, "key.separator=:", FORMAT,
+               "readers", "--timeout-ms", "60000", FORMAT, "print.key=true", FORMAT, "key.separator=:", FORMAT,
                "print.partition=true")
     lines = [line.split(":", 1) for line in out.splitlines() if line.startswith("Partition:") or line.count(":") == 2]
     read = [rest.split(":", 1)[1] if rest[0].isdigit() and rest.count(":") == 2 else rest for _, rest in lines]
@@ -69,7 +70,7 @@ def console():
     for codec in ("gzip", "snappy", "lz4", "zstd"):
         tool("kafka-console-producer", "--topic", f"codec-{codec}", "--compression-codec", codec, text="one\ntwo\n")
     out = tool("kafka-console-consumer", "--include", "codec-.*", "--from-beginning", "--max-messages", "8",
-               "--timeout-ms", "30000")
+               "--timeout-ms", "60000")
     checks.equal(sorted(line for line in out.splitlines() if line in ("one", "two")), ["one"] * 4 + ["two"] * 4,
                  name("every codec, by a pattern of topics"))
 
@@ -100,10 +101,10 @@ def active_group():
     """While a consumer runs: its members are shown, and a reset is refused."""
     words = [*kafka.tool_command(RELEASE, "kafka-console-consumer"), "--bootstrap-server", BOOTSTRAP, "--topic", "orders",
              "--group", "active", "--from-beginning"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          preexec_fn=brokers.end_with_parent) as consumer:
+    with tempfile.TemporaryDirectory(prefix="milena-test-active-") as scratch:
+        consumer = brokers.Process(words, f"{scratch}/log")
         try:
-            consumer.stdout.readline()       # it has a record, so it is a member
+            consumer.wait_for(re.compile(r"^value \d"), 120)      # it has a record, so it is a member
             members = tool("kafka-consumer-groups", "--describe", "--group", "active", "--members", "--verbose")
             checks.that(re.search(r"active\s+\S*console-consumer\S*\s+/127.0.0.1\s+console-consumer\s+4\s", members),
                         name("--members shows the consumer with its four partitions"), members)
@@ -111,8 +112,7 @@ def active_group():
                            "--to-earliest", "--execute")
             checks.that("inactive" in refused, name("offsets of an active group cannot be reset"), refused)
         finally:
-            consumer.terminate()
-            consumer.stdout.read()
+            consumer.end(signal.SIGTERM, 120)
 
 
 def offsets():

@@ -27,7 +27,7 @@ def tool(name, *arguments, expect=0):
     """Run a tool. Returns what it printed, errors too; RuntimeError when it ends otherwise than expected."""
     words = ["--bootstrap-server", BOOTSTRAP, *map(str, arguments)]
     if WHOSE == "ours":
-        done = subprocess.run([str(SCRIPTS / f"{name}.sh"), *words], capture_output=True, text=True, timeout=120,
+        done = subprocess.run([str(SCRIPTS / f"{name}.sh"), *words], capture_output=True, text=True, timeout=240,
                               env={**os.environ, "MILENA": brokers.binary()})
         code, out, err = done.returncode, done.stdout, done.stderr
     else:
@@ -81,12 +81,12 @@ def moves(folder):
     [before] = where(0)
     target = 1 - before
     file = wish(folder, 0, DIRECTORIES[target])
-    said = tool("kafka-reassign-partitions", "--execute", "--reassignment-json-file", file)
+    said = tool("kafka-reassign-partitions", "--execute", "--timeout", "60000", "--reassignment-json-file", file)
     holds("Save this to use as the --reassignment-json-file option during rollback", said, "--execute shows the way back")
     holds(f"Successfully started partition reassignment for {TOPIC}-0", said, "--execute begins")
     holds(f"Successfully started moving log directory to {DIRECTORIES[target]} for replica {TOPIC}-0 with broker {BROKER}", said,
           "and moves to the other directory")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     done = f"Reassignment of replica {TOPIC}-0-{BROKER} completed successfully."
     while True:
         said = tool("kafka-reassign-partitions", "--verify", "--reassignment-json-file", file)
@@ -97,6 +97,8 @@ def moves(folder):
     holds(f"Reassignment of partition {TOPIC}-0 is completed.", said, "--verify of the brokers")
     holds(f"Clearing broker-level throttles on broker {BROKER}", said, "and lifts throttles")
     holds(f"Clearing topic-level throttles on topic {TOPIC}", said, "those of the topic too")
+    while where(0) != [target] and time.monotonic() < deadline:     # The old one goes when the new one is there.
+        time.sleep(0.05)
     checks.equal(where(0), [target], f"{WHOSE}: the partition lies in the other directory")
     said = tool("kafka-reassign-partitions", "--cancel", "--reassignment-json-file", file)
     holds("None of the specified partition reassignments are active.", said, "--cancel: nothing moves")

@@ -7,11 +7,11 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 move() {
     local directories=$scratch/$1-a,$scratch/$1-b
-    counted with_broker --set "log.dirs=$directories" --seconds 300 "${@:2}" -- env "LOG_DIRS=$directories" python3 moves.py "$1"
+    counted with_broker --set "log.dirs=$directories" --seconds 900 "${@:2}" -- env "LOG_DIRS=$directories" python3 moves.py "$1"
 }
 for release in 3.9.1 4.3.1; do
     timed "kafka $release" env PYTHONPATH="$folder/.." python3 -c "from harness import kafka; kafka.home('$release')"
-    counted with_broker --seconds 600 "$@" -- python3 check.py "$release"
+    counted with_broker --seconds 1800 "$@" -- python3 check.py "$release"
     move "$release" "$@"
 done
 move ours "$@"

@@ -13,7 +13,7 @@ import re
 import subprocess
 import tempfile
 
-from harness import kafka
+from harness import brokers, kafka
 from harness.checks import Checks, exit_with
 
 BOOTSTRAP = os.environ["BOOTSTRAP"]
@@ -26,7 +26,7 @@ def ours(name, *arguments, text="", expect=0, cluster=True):
     """Run a tool of ours by its stock name. Returns (standard output, standard error)."""
     where = ["--bootstrap-server", BOOTSTRAP] if cluster else []
     done = subprocess.run([str(SCRIPTS / f"{name}.sh"), *where, *map(str, arguments)], input=text, capture_output=True,
-                          text=True, timeout=120)
+                          text=True, timeout=240, env={**os.environ, "MILENA": brokers.binary()})
     if expect is not None and done.returncode != expect:
         raise RuntimeError(f"{name} {' '.join(map(str, arguments))}: exit code {done.returncode}\n"
                            f"{done.stdout[-800:]}\n{done.stderr[-800:]}")
@@ -86,7 +86,7 @@ def console():
     text = "".join(f"h:{n}\tk{n}\tvalue {n}\n" for n in range(300))
     ours("kafka-console-producer", "--topic", "orders", "--property", "parse.key=true", "--property", "parse.headers=true",
          "--compression-codec", "lz4", text=text)
-    shown = ["--topic", "orders", "--from-beginning", "--max-messages", "300", "--timeout-ms", "20000"]
+    shown = ["--topic", "orders", "--from-beginning", "--max-messages", "300", "--timeout-ms", "60000"]
     for name in ("key", "partition", "offset", "headers", "timestamp"):
         shown += ["--property", f"print.{name}=true"]
     same("300 records with keys and headers, as the stock consumer shows them", "kafka-console-consumer", *shown)
@@ -97,7 +97,7 @@ def console():
     checks.that("Processed a total of 50 messages" in error, "and counted", error)
     ours("kafka-console-producer", "--topic", "keyed", "--property", "parse.key=true", "--property", "key.separator=:",
          text="".join(f"k{n}:v{n}\n" for n in range(50)))
-    where = ["--from-beginning", "--max-messages", "50", "--timeout-ms", "20000", "--property", "print.partition=true"]
+    where = ["--from-beginning", "--max-messages", "50", "--timeout-ms", "60000", "--property", "print.partition=true"]
     both = [sorted(ours("kafka-console-consumer", "--topic", topic, *where)[0].splitlines()) for topic in ("stock", "keyed")]
     checks.equal(both[1], both[0], "a key goes to the partition where Java's producer puts it")
     partition = next(line for line in both[0]).split("\t")[0].split(":")[1]
@@ -129,7 +129,7 @@ def million():
 
 
 def groups():
-    reads = ["--topic", "orders", "--from-beginning", "--timeout-ms", "20000", "--max-messages"]
+    reads = ["--topic", "orders", "--from-beginning", "--timeout-ms", "60000", "--max-messages"]
     first, _ = ours("kafka-console-consumer", *reads, "120", "--group", "readers")
     rest, _ = ours("kafka-console-consumer", *reads, "180", "--group", "readers")
     checks.equal(len(set(first.splitlines()) | set(rest.splitlines())), 300, "a group goes on where it committed")
@@ -247,7 +247,7 @@ def performance():
     out, _ = ours("kafka-producer-perf-test", "--topic", "perf", "--num-records", "50000", "--record-size", "100", "--throughput",
                   "-1", "--producer-props", f"bootstrap.servers={BOOTSTRAP}", "acks=1", cluster=False)
     checks.that(re.fullmatch(form, out.splitlines()[-1]), "producer-perf-test", out)
-    out, _ = ours("kafka-consumer-perf-test", "--topic", "perf", "--messages", "50000")
+    out, _ = ours("kafka-consumer-perf-test", "--topic", "perf", "--messages", "50000", "--timeout", "60000")
     head, row = out.splitlines()
     names, values = head.split(", "), row.split(", ")
     checks.equal(len(values), len(names), "consumer-perf-test prints a value for each name")

@@ -1,10 +1,12 @@
 """kafka-reassign-partitions and kafka-leader-election, ours and Apache Kafka 3.9.1's, on two brokers of ours.
 
 Each tool moves a topic of its own, and leaves the same throttles behind; what it says has to be the same but for the
-topic's name. A throttle of a few bytes a second keeps a move from ending before it is looked at.
+topic's name. A throttle of a few bytes a second keeps a move from ending before it is looked at. Either broker may be asked, so
+what a step changed is waited for at both.
 """
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -14,7 +16,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import brokers, kafka
+from harness import brokers, kafka, wire
 from harness.checks import Checks, exit_with
 
 SCRIPTS = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts"
@@ -25,15 +27,15 @@ checks = Checks()
 
 def script(name, *arguments, text=""):
     done = subprocess.run([str(SCRIPTS / f"{name}.sh"), *map(str, arguments)], input=text, capture_output=True, text=True,
-                          timeout=120, env={**os.environ, "MILENA": brokers.binary()})
+                          timeout=240, env={**os.environ, "MILENA": brokers.binary()})
     return done.returncode, done.stdout, done.stderr
 
 
 class Tool:
     """Whose tools: "ours" or Apache Kafka's; they move the topic that is named after them."""
 
-    def __init__(self, whose, bootstrap, folder):
-        self.whose, self.bootstrap, self.folder = whose, bootstrap, folder
+    def __init__(self, whose, cluster, folder):
+        self.whose, self.cluster, self.bootstrap, self.folder = whose, cluster, cluster[0].bootstrap, folder
         self.topic = f"moved-by-{whose}"
 
     def run(self, name, *arguments):
@@ -63,11 +65,38 @@ def mine(bootstrap, name, *arguments, text=""):
 
 
 def until(holds, what):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not holds():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{what}: not within 60 s")
+            raise RuntimeError(f"{what}: not within 120 s")
         time.sleep(0.05)
+
+
+def everywhere(cluster, holds, what):
+    """Wait until something holds at each broker: it is called with a connection and the broker's number."""
+    for broker in cluster:
+        number = broker.settings["broker.id"]
+        with wire.Connection(broker.port) as connection:
+            until(functools.partial(holds, connection, number), f"{what} at broker {number}")
+
+
+def settled(tool, replicas, rate=None):
+    """Both brokers know who has partitions 0 and 1, and what they are throttled to."""
+    def value(connection, kind, name, key):
+        [described] = connection.call("DescribeConfigs", 1, resources=[
+            {"resource_type": kind, "resource_name": name, "configuration_keys": [key]}])["results"]
+        return described["configs"][0]["value"] if described["configs"] else None     # A rate that is not set is not there.
+
+    def is_throttled(connection, number, role):
+        allowed = value(connection, 4, number, f"{role}.replication.throttled.rate")
+        named = value(connection, 2, tool.topic, f"{role}.replication.throttled.replicas")
+        return allowed == rate and named != "" if rate else allowed is None and named == ""
+
+    def knows(connection, number):
+        [topic] = connection.call("Metadata", 12, topics=[{"name": tool.topic}], allow_auto_topic_creation=False)["topics"]
+        seen = [{*each["replica_nodes"]} for each in topic["partitions"] if each["partition_index"] < 2]
+        return seen == [replicas, replicas] and all(is_throttled(connection, number, role) for role in ("leader", "follower"))
+    everywhere(tool.cluster, knows, f"{tool.topic} at {replicas}, throttled to {rate},")
 
 
 def throttles(tool):
@@ -102,16 +131,20 @@ def moves(tool):
     # Both draw the proposal by lot.
     yield "--generate", (code, [line for line in said if not line.startswith("{")],
                          sorted(line for line in said if '"replicas":[1]' in line)[:1])
-    yield "--execute --throttle", tool.reassign("--execute", "--throttle", "1000", plan=there)
+    yield "--execute --throttle", tool.reassign("--execute", "--throttle", "10", plan=there)
+    settled(tool, {1, 2}, "10")
     yield "its throttles", throttles(tool)
     yield "--list", tool.reassign("--list")
     yield "--execute once more", tool.reassign("--execute", plan=there)
-    yield "--additional with another throttle", tool.reassign("--execute", "--additional", "--throttle", "2000", plan=there)
+    yield "--additional with another throttle", tool.reassign("--execute", "--additional", "--throttle", "20", plan=there)
+    settled(tool, {1, 2}, "20")
     yield "its throttles then", throttles(tool)
     yield "--verify meanwhile", tool.reassign("--verify", plan=there)
     yield "--cancel --preserve-throttles", tool.reassign("--cancel", "--preserve-throttles", plan=there)
+    settled(tool, {1}, "20")
     yield "throttles that are preserved", throttles(tool)
     yield "--verify of what was called off", tool.reassign("--verify", plan=there)
+    settled(tool, {1})
     yield "throttles afterwards", throttles(tool)
     yield "--execute of what is", tool.reassign("--execute", plan=back)
 
@@ -138,7 +171,7 @@ def compares(bootstrap, tool):
     words = ["--broker-list", bootstrap, "--topics-include", tool.topic, "--time", "-2", "--report-interval-ms", "200"]
     process = brokers.Process([*kafka.tool_command(RELEASE, "kafka-replica-verification"), *words], tool.folder / "verification")
     try:
-        line = process.wait_for(re.compile("max lag is"), 60)
+        line = process.wait_for(re.compile("max lag is"), 120)
     finally:
         process.end(signal.SIGKILL, 10)
     count = mine(bootstrap, "kafka-get-offsets", "--topic-partitions", f"{tool.topic}:2").strip().rsplit(":", 1)[1]
@@ -156,6 +189,7 @@ def prepare(bootstrap, tool):
     checks.equal(code, 0, f"{tool.whose}: the second broker's partition comes to the first one")
     until(lambda: re.search(r"Partition: 2\s+Leader: 2\s+Replicas: 1,2\s+Isr: (1,2|2,1)\s",
                             mine(bootstrap, "kafka-topics", "--describe", "--topic", tool.topic)), "both have partition 2")
+    until(lambda: "No partition reassignments found." in mine(bootstrap, "kafka-reassign-partitions", "--list"), "nothing moves")
 
 
 def both(stack):
@@ -168,10 +202,11 @@ def both(stack):
 
 
 with contextlib.ExitStack() as stack:
-    bootstrap = both(stack)[0].bootstrap
+    cluster = both(stack)
+    bootstrap = cluster[0].bootstrap
     scratch = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="milena-test-moves-")))
-    tools = [Tool(whose, bootstrap, scratch) for whose in ("ours", "stock")]
-    until(lambda: len(re.findall(r"\(id: \d", mine(bootstrap, "kafka-broker-api-versions"))) == 2, "two brokers")
+    tools = [Tool(whose, cluster, scratch) for whose in ("ours", "stock")]
+    everywhere(cluster, lambda connection, _: len(connection.call("Metadata", 12, topics=[])["brokers"]) == 2, "two brokers")
     for one in tools:
         prepare(bootstrap, one)
     for part in (elects, refuses, moves):
