@@ -401,7 +401,9 @@ class ApacheKafka43(ApacheKafka39):
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "controller.listener.names": "CONTROLLER", "log.dirs": self.data,
             "share.coordinator.state.topic.replication.factor": "1",
-            "share.coordinator.state.topic.min.isr": "1", **settings})
+            "share.coordinator.state.topic.min.isr": "1",
+            # Its own controller takes it for dead after nine seconds in which it did not run.
+            "broker.session.timeout.ms": "60000", **settings})
         if not self.data.exists():
             subprocess.run(self.java("128m", "kafka.tools.StorageTool", "format", "-t", "MilenaTestCluster0000w",
                                      "-c", self.properties), check=True, stdout=subprocess.DEVNULL)

@@ -37,7 +37,7 @@ class Directory(brokers.Milena):
 
     def run_import(self, *words):
         done = subprocess.run([self.binary, "import", str(self.files), *words], capture_output=True, text=True,
-                              errors="replace", timeout=120)
+                              errors="replace", timeout=300)
         with open(self.log, "a") as log:
             log.write(f"milena import {' '.join(words)}\n{done.stdout}{done.stderr}")
         return done.returncode, done.stdout + done.stderr
@@ -69,8 +69,9 @@ def same(seen, expected, name):
 
 
 def wait_for_topics(broker, expected):
-    """Apache Kafka says that it has started before it knows its topics."""
+    """Apache Kafka says that it has started before it knows its topics, and leads them later still."""
     contents.wait_until(lambda: contents.topics_of(broker.bootstrap) == expected["partitions"], "the topics are not all there")
+    contents.wait_until(lambda: contents.answers(broker.bootstrap), "partitions and groups are not all there")
 
 
 def dump(release, folder, name):
@@ -80,7 +81,7 @@ def dump(release, folder, name):
         # The index of an active segment of a stopped broker may be empty; the tool reads that as damage of its own.
         files = [str(file) for ending in endings for file in sorted(folder.rglob(f"*.{ending}"))
                  if file.stat().st_size > 0 and not file.parent.name.startswith("__cluster_metadata")]
-        code, out, err = kafka.run_tool(release, "kafka-dump-log", "--files", ",".join(files), *words, seconds=180)
+        code, out, err = kafka.run_tool(release, "kafka-dump-log", "--files", ",".join(files), *words, seconds=300)
         fault = DUMP_FAULTS.search(out + err)
         around = (out + err)[max(0, fault.start() - 300):fault.end() + 300] if fault else err[-600:]
         checks.that(code == 0 and not fault and files, f"{name}: kafka-dump-log {release} {words[0]} reads {' and '.join(endings)} files",
@@ -131,6 +132,8 @@ def round_trip(kind):
         left_open = contents.fill(kafka_broker.bootstrap, kind == "kafka43")
         expected = contents.look(kafka_broker.bootstrap)
         configured = contents.overrides(kafka_broker.bootstrap)
+        if kind == "kafka43":
+            contents.wait_until(lambda: any((kafka_broker.data / "__cluster_metadata-0").glob("*.checkpoint")), "there is no snapshot")
         kafka_broker.kill()
         killed = kafka_broker.folder / "killed"
         shutil.copytree(kafka_broker.data, killed)
@@ -225,7 +228,7 @@ def exported(ours, theirs, name):
 
     def export(*words):
         done = subprocess.run([ours.binary, "export", str(ours.folder / "server.properties"), *words],
-                              capture_output=True, text=True, timeout=120)
+                              capture_output=True, text=True, timeout=300)
         return done.returncode, done.stdout + done.stderr
 
     code, said = export("--zookeeper", at, "--dry-run")

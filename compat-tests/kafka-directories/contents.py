@@ -20,10 +20,15 @@ START_MS = 1_700_000_000_000
 SEGMENT_BYTES = 1 << 20     # the least that 4.x takes
 CONFIGURED = {"retention.ms": "-1", "max.message.bytes": "2000000", "cleanup.policy": "compact,delete"}
 KEYS = 10
+GROUPS = {"offsets of a group": "readers", "offsets of a group of the new protocol": "new-protocol",
+          "offsets that a transaction committed": "in-transaction"}
 
 # Of the broker that is filled.
 SETTINGS = {"log.cleaner.backoff.ms": "100", "auto.create.topics.enable": "false",
-            "transaction.state.log.num.partitions": "4", "log.retention.ms": "-1"}
+            "transaction.state.log.num.partitions": "4", "log.retention.ms": "-1",
+            # Nobody is taken for dead who did not run for some seconds, and what is open stays so.
+            "zookeeper.session.timeout.ms": "18000", "transaction.max.timeout.ms": "7200000"}
+OPEN_MS = 7_200_000     # How long the transaction may be open.
 
 quiet = {"log_level": 0}
 
@@ -41,7 +46,7 @@ def create(bootstrap, topics):
         created = client.create_topics([NewTopic(name, partitions, 1, config=config)
                                         for name, (partitions, config) in topics.items()])
         for future in created.values():
-            future.result(60)
+            future.result(120)
 
 
 def producer(bootstrap, **settings):
@@ -49,9 +54,9 @@ def producer(bootstrap, **settings):
 
 
 def flush(client):
-    left = client.flush(60)
+    left = client.flush(120)
     if left:
-        raise RuntimeError(f"{left} records were not taken within a minute")
+        raise RuntimeError(f"{left} records were not taken within two minutes")
 
 
 def record(number):
@@ -61,7 +66,7 @@ def record(number):
             "timestamp": START_MS + number * 1000 - (5000 if number % 5 == 0 else 0)}
 
 
-def wait_until(holds, otherwise, seconds=60):
+def wait_until(holds, otherwise, seconds=120):
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
@@ -104,8 +109,8 @@ def fill_plain(bootstrap):
         client.produce("configured", partition=number % 3, key=f"{number}", value=b"v")
     flush(client)
     with admin(bootstrap) as client:
-        client.delete_records([TopicPartition("cut", 0, 25)])[TopicPartition("cut", 0)].result(60)
-        client.delete_topics(["gone"])["gone"].result(60)
+        client.delete_records([TopicPartition("cut", 0, 25)])[TopicPartition("cut", 0)].result(120)
+        client.delete_topics(["gone"])["gone"].result(120)
     wait_until(lambda: "gone" not in topics_of(bootstrap), "the topic gone is still there")
     commit_as_member(bootstrap, "readers", 12)
     compacted(bootstrap)
@@ -113,7 +118,7 @@ def fill_plain(bootstrap):
 
 def transactions(bootstrap):
     """Committed and aborted transactions, among them one with a group's offsets, and one that stays open."""
-    client = producer(bootstrap, **{"transactional.id": "closed", "transaction.timeout.ms": 900000})
+    client = producer(bootstrap, **{"transactional.id": "closed", "transaction.timeout.ms": OPEN_MS})
     client.init_transactions(60)
     for number in range(20):
         client.begin_transaction()
@@ -130,7 +135,7 @@ def transactions(bootstrap):
             client.abort_transaction(60)
         else:
             client.commit_transaction(60)
-    other = producer(bootstrap, **{"transactional.id": "open", "transaction.timeout.ms": 900000})
+    other = producer(bootstrap, **{"transactional.id": "open", "transaction.timeout.ms": OPEN_MS})
     other.init_transactions(60)
     other.begin_transaction()
     for at in range(5):
@@ -139,6 +144,8 @@ def transactions(bootstrap):
     client.begin_transaction()
     client.produce("transactions", partition=0, key="behind", value="committed, behind what is open", timestamp=START_MS + 200)
     client.commit_transaction(60)
+    # A commit is answered before its markers are written; who takes the id over is told to wait until they are.
+    producer(bootstrap, **{"transactional.id": "closed", "transaction.timeout.ms": OPEN_MS}).init_transactions(120)
     return other
 
 
@@ -147,14 +154,14 @@ def commit_as_member(bootstrap, group, offset, **settings):
     with Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False,
                    "auto.offset.reset": "earliest", **quiet, **settings}) as consumer:
         consumer.subscribe(["codec.none", "segments"])
-        wait_until(lambda: consumer.consume(10, 1), "the group reads nothing")
+        wait_until(lambda: any(not message.error() for message in consumer.consume(10, 1)), "the group reads nothing")
         consumer.commit(offsets=[TopicPartition("codec.none", 0, offset, metadata="a note"),
                                  TopicPartition("codec.none", 1, offset + 1), TopicPartition("segments", 0, 1234)],
                         asynchronous=False)
 
 
 def compacted(bootstrap):
-    """Write few keys often, with deletions, and wait until the cleaner has been there."""
+    """Write few keys often, with deletions, and wait until the cleaner has been there: in all segments but the last, the third."""
     client = producer(bootstrap, **{"batch.num.messages": 100})
     for number in range(2400):
         key = f"key-{number % KEYS}"
@@ -164,14 +171,15 @@ def compacted(bootstrap):
 
     def is_clean():
         read = records(bootstrap, ["compacted"], "read_uncommitted")["compacted", 0]
-        return len([at for at, *_ in read if at < 1000]) <= KEYS
+        # The second segment ends behind offset 1800. When it is clean, so are all that ever will be.
+        return len([at for at, *_ in read if at < 1800]) <= KEYS
     wait_until(is_clean, "the cleaner has not been there")
 
 
 def topics_of(bootstrap):
     """name -> partitions, of the topics that are the users'."""
     with admin(bootstrap) as client:
-        found = client.list_topics(timeout=30).topics
+        found = client.list_topics(timeout=60).topics
     return {name: sorted(topic.partitions) for name, topic in found.items() if not name.startswith("__")}
 
 
@@ -184,10 +192,10 @@ def records(bootstrap, topics, isolation):
         at = [TopicPartition(name, partition, OFFSET_BEGINNING) for name in topics for partition in known[name]]
         consumer.assign(at)
         read = {(one.topic, one.partition): [] for one in at}
-        left, deadline = set(read), time.monotonic() + 60
+        left, deadline = set(read), time.monotonic() + 120
         while left:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"no end of {sorted(left)} within a minute")
+                raise RuntimeError(f"no end of {sorted(left)} within two minutes")
             for message in consumer.consume(500, 0.2):
                 where = message.topic(), message.partition()
                 if message.error():
@@ -204,14 +212,25 @@ def offsets(bootstrap, specification):
     known = [TopicPartition(name, partition) for name, partitions in topics_of(bootstrap).items() for partition in partitions]
     with admin(bootstrap) as client:
         asked = client.list_offsets({one: specification for one in known})
-        found = {(one.topic, one.partition): future.result(60) for one, future in asked.items()}
+        found = {(one.topic, one.partition): future.result(120) for one, future in asked.items()}
     return {where: (one.offset, one.timestamp) for where, one in found.items()}
 
 
 def group_offsets(bootstrap, group):
     with admin(bootstrap) as client:
-        found = client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(60).topic_partitions
+        found = client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(120).topic_partitions
     return sorted((one.topic, one.partition, one.offset, one.metadata or "") for one in found)
+
+
+def answers(bootstrap):
+    """Whether all partitions and groups are there for who asks once: after a start, leaders and coordinators come one by one."""
+    try:
+        offsets(bootstrap, OffsetSpec.latest())
+        for group in GROUPS.values():
+            group_offsets(bootstrap, group)
+    except KafkaException:
+        return False
+    return True
 
 
 def overrides(bootstrap):
@@ -219,7 +238,7 @@ def overrides(bootstrap):
     own = 1     # DYNAMIC_TOPIC_CONFIG
     with admin(bootstrap) as client:
         asked = client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in topics_of(bootstrap)])
-        return {resource.name: {name: entry.value for name, entry in future.result(60).items() if entry.source == own}
+        return {resource.name: {name: entry.value for name, entry in future.result(120).items() if entry.source == own}
                 for resource, future in asked.items()}
 
 
@@ -233,9 +252,7 @@ def look(bootstrap):
         "first offsets": {where: found[0] for where, found in offsets(bootstrap, OffsetSpec.earliest()).items()},
         "end offsets": {where: found[0] for where, found in offsets(bootstrap, OffsetSpec.latest()).items()},
         "offsets by time": offsets(bootstrap, OffsetSpec.for_timestamp(START_MS + 30_500)),
-        "offsets of a group": group_offsets(bootstrap, "readers"),
-        "offsets of a group of the new protocol": group_offsets(bootstrap, "new-protocol"),
-        "offsets that a transaction committed": group_offsets(bootstrap, "in-transaction"),
+        **{what: group_offsets(bootstrap, group) for what, group in GROUPS.items()},
     }
 
 
