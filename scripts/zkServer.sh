@@ -71,7 +71,8 @@ stop() {
         return
     fi
     kill "$pid"
-    tail --pid="$pid" -s 0.1 -f /dev/null
+    # A zombie, which stays where nobody waits for orphans, does not run.
+    while running > /dev/null; do sleep 0.1; done
     rm -f "$(pid_file)"
     echo STOPPED
 }
