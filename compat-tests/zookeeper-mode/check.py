@@ -10,20 +10,30 @@ import json
 import logging
 import os
 import pathlib
-import re
 import subprocess
 import tempfile
 import threading
 import time
 
 from kazoo.client import KazooClient
+from kazoo.exceptions import NoNodeError
 
 from harness import brokers, kafka, wire
 from harness.checks import Checks, exit_with
 
 WAIT = 60
+SESSION_MS = 20000      # The most that these ZooKeepers give. Who stands still for less is still the same.
+AWAY, BACK = "no metadata server can be reached", "the metadata can be reached again"
 NONE, UNKNOWN_TOPIC, ALREADY_EXISTS = 0, 3, 36
 checks = Checks()
+
+
+def eventually(look, expected):
+    """What `look` gives once that is what is expected, or at the end."""
+    deadline = time.monotonic() + WAIT
+    while (seen := look()) != expected and time.monotonic() < deadline:
+        time.sleep(0.02)    # Between two looks; what is waited for is the condition.
+    return seen
 
 
 class Outside(brokers.Milena):
@@ -31,7 +41,7 @@ class Outside(brokers.Milena):
 
     def __init__(self, zookeeper, chroot="", **settings):
         super().__init__({"zookeeper.connect": f"127.0.0.1:{zookeeper.port}{chroot}",
-                          "zookeeper.session.timeout.ms": "6000", **settings})
+                          "zookeeper.session.timeout.ms": str(SESSION_MS), **settings})
 
     def call(self, name, version, **values):
         with wire.Connection(self.port, 2 * WAIT) as connection:
@@ -63,10 +73,17 @@ class Outside(brokers.Milena):
                 raise TimeoutError(f"{topic} is not served")
             time.sleep(0.02)
 
+    def wait_for_log(self, wanted):
+        """Until it says that last of the two."""
+        def last():
+            return next((text for line in reversed(self.process.lines) for text in (AWAY, BACK) if text in line), None)
+        if eventually(last, wanted) != wanted:
+            raise TimeoutError(f"the log does not say that {wanted}")
+
 
 @contextlib.contextmanager
 def client(port):
-    made = KazooClient(f"127.0.0.1:{port}", timeout=20.0)
+    made = KazooClient(f"127.0.0.1:{port}", timeout=SESSION_MS / 1000)
     made.start(WAIT)
     try:
         yield made
@@ -80,8 +97,12 @@ def until(zk, path, holds, seconds=WAIT):
     changed = threading.Event()
     while True:
         changed.clear()
-        stat = zk.exists(path, watch=lambda event: changed.set())
-        data = zk.get(path)[0] if stat else None
+        try:
+            data, stat = zk.get(path, watch=lambda event: changed.set())
+        except NoNodeError:
+            data = stat = None
+            if zk.exists(path, watch=lambda event: changed.set()):
+                continue    # It came in between.
         if holds(data, stat):
             return stat
         if not changed.wait(seconds):
@@ -128,12 +149,12 @@ def lost(zookeeper):
         with client(zookeeper.port) as zk:
             owner = zk.exists("/brokers/ids/0").ephemeralOwner
         zookeeper.kill()
-        broker.process.wait_for(re.compile("no metadata server can be reached"), WAIT)
+        broker.wait_for_log(AWAY)
         checks.equal(broker.produce("t", b"meanwhile"), NONE, "without ZooKeeper records are produced")
         checks.that(broker.holds("t", b"meanwhile"), "and fetched")
         checks.that(broker.create("refused") not in (NONE, ALREADY_EXISTS), "a topic is refused")
         zookeeper.start()
-        broker.process.wait_for(re.compile("the metadata can be reached again"), WAIT)
+        broker.wait_for_log(BACK)
         with client(zookeeper.port) as zk:
             checks.equal(until(zk, "/brokers/ids/0", lambda data, stat: stat).ephemeralOwner, owner, "its session lives on")
             checks.equal(broker.create("after"), NONE, "and topics are created again")
@@ -147,6 +168,7 @@ def lost(zookeeper):
             again = until(zk, "/brokers/ids/0", lambda data, stat: stat)
             checks.that(again.ephemeralOwner != owner, "when its session has expired, it registers in a new one")
             until(zk, "/brokers/topics/missed/partitions/0/state", lambda data, stat: stat)
+            broker.wait_for_topic("missed")
             checks.equal(broker.produce("missed", b"x"), NONE, "and does what was asked meanwhile")
             zk.create("/brokers/topics/new", b'{"version":1,"partitions":{"0":[0]}}')
             until(zk, "/brokers/topics/new/partitions/0/state", lambda data, stat: stat)
@@ -175,6 +197,7 @@ def oldest():
         for name in ("one", "two"):
             zk.create(f"/brokers/topics/{name}", b'{"version":1,"partitions":{"0":[0]}}')
             until(zk, f"/brokers/topics/{name}/partitions/0/state", lambda data, stat: stat)
+            broker.wait_for_topic(name)
         checks.equal(broker.produce("two", b"x"), NONE, "topics that a tool wrote are served")
         zk.set("/brokers/topics/one", b'{"version":1,"partitions":{"0":[0],"1":[0]}}')
         until(zk, "/brokers/topics/one/partitions/1/state", lambda data, stat: stat)
@@ -190,10 +213,10 @@ def refusals(zookeeper):
         with tempfile.TemporaryDirectory(prefix="milena-test-refused-") as folder:
             properties = pathlib.Path(folder) / "server.properties"
             values = {"listeners": f"PLAINTEXT://127.0.0.1:{brokers.free_port()}", "log.dirs": f"{folder}/data",
-                      "zookeeper.connect": connect, "zookeeper.session.timeout.ms": "4000", "broker.id": "0", **settings}
+                      "zookeeper.connect": connect, "zookeeper.session.timeout.ms": str(SESSION_MS), "broker.id": "0", **settings}
             properties.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
             binary = os.environ.get("MILENA_BINARY", str(brokers.ROOT / "build/milena"))
-            done = subprocess.run([binary, "server", str(properties)], capture_output=True, text=True, timeout=WAIT)
+            done = subprocess.run([binary, "server", str(properties)], capture_output=True, text=True, timeout=2 * WAIT)
             return done.returncode, [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line or line.startswith("milena")]
 
     def look(name, seen, *words):
@@ -232,7 +255,7 @@ class OldTools:
 
     def __call__(self, tool, *words):
         command = brokers.java(self.home, "96m", f"kafka.admin.{self.classes[tool]}", "--zookeeper", self.address, *words)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=2 * WAIT)
         return done.stdout + done.stderr
 
 
@@ -247,29 +270,33 @@ def old_tools():
             return sorted((each["partition_index"], each["leader_id"])
                           for one in found if one["name"] == topic for each in one["partitions"])
 
+        def configs():
+            with wire.Connection(broker.port) as connection:
+                answer = connection.call("DescribeConfigs", 1, include_synonyms=False, resources=[
+                    {"resource_type": 2, "resource_name": "old", "configuration_keys": ["cleanup.policy", "retention.ms"]}])
+            return {each["name"]: each["value"] for each in answer["results"][0]["configs"]}
+
         said = run("topics", "--create", "--topic", "old", "--partitions", "2", "--replication-factor", "1",
                    "--config", "retention.ms=123456")
         checks.that("Created topic old." in said, "kafka-topics.sh --create", said)
-        until(zk, "/brokers/topics/old/partitions/1/state", lambda data, stat: stat)
-        checks.equal(served("old"), [(0, 0), (1, 0)], "its topic is served")
+        # What the broker writes for a topic is in the tree a moment before the topic is served.
+        checks.equal(eventually(lambda: served("old"), [(0, 0), (1, 0)]), [(0, 0), (1, 0)], "its topic is served")
         said = run("topics", "--alter", "--topic", "old", "--partitions", "3")
         checks.that("Adding partitions succeeded!" in said, "kafka-topics.sh --alter", said)
-        until(zk, "/brokers/topics/old/partitions/2/state", lambda data, stat: stat)
-        checks.equal(served("old"), [(0, 0), (1, 0), (2, 0)], "with the partitions it added")
+        wanted = [(0, 0), (1, 0), (2, 0)]
+        checks.equal(eventually(lambda: served("old"), wanted), wanted, "with the partitions it added")
         said = run("topics", "--describe", "--topic", "old")
         checks.that("PartitionCount: 3" in said and "Leader: 0" in said and "retention.ms=123456" in said,
                     "kafka-topics.sh --describe", said)
         said = run("configs", "--alter", "--entity-type", "topics", "--entity-name", "old", "--add-config", "cleanup.policy=compact")
         checks.that("Completed updating config" in said, "kafka-configs.sh --alter", said)
-        with wire.Connection(broker.port) as connection:
-            answer = connection.call("DescribeConfigs", 1, include_synonyms=False, resources=[
-                {"resource_type": 2, "resource_name": "old", "configuration_keys": ["cleanup.policy", "retention.ms"]}])
-        checks.equal({each["name"]: each["value"] for each in answer["results"][0]["configs"]},
-                     {"cleanup.policy": "compact", "retention.ms": "123456"}, "what it set is in force")
+        wanted = {"cleanup.policy": "compact", "retention.ms": "123456"}
+        checks.equal(eventually(configs, wanted), wanted, "what it set is in force")
         moves = broker.folder / "moves.json"
         moves.write_text('{"version":1,"partitions":[{"topic":"old","partition":0,"replicas":[0]}]}')
         said = run("reassign", "--execute", "--reassignment-json-file", str(moves))
         checks.that("Successfully started" in said, "kafka-reassign-partitions.sh --execute", said)
+        until(zk, "/admin/reassign_partitions", lambda data, stat: stat is None)
         said = run("reassign", "--verify", "--reassignment-json-file", str(moves))
         checks.that("is complete" in said or "completed successfully" in said, "kafka-reassign-partitions.sh --verify", said)
         said = run("elect")
