@@ -4,8 +4,10 @@ Both work below chroots of their own, where znodes stand for a cluster that nobo
 wrote can be compared node by node.
 """
 
+import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from harness import brokers, kafka
 from harness.checks import Checks
 
 checks = Checks()
+SECONDS = 60
 BINARY = os.environ.get("MILENA_BINARY", str(brokers.ROOT / "build/milena"))
 CLASSES = {"topics": "kafka.admin.TopicCommand", "configs": "kafka.admin.ConfigCommand",
            "reassign-partitions": "kafka.admin.ReassignPartitionsCommand",
@@ -105,7 +108,7 @@ def steps(folder):
     ]
 
 
-def eventually(look, seconds=40):
+def eventually(look, seconds=SECONDS):
     """What `look` gives once it is true, or at the end."""
     deadline = time.monotonic() + seconds
     while not (seen := look()) and time.monotonic() < deadline:
@@ -141,24 +144,38 @@ def consumers(broker, address):
     done = tool(*reading, "--from-beginning", "--delete-consumer-offsets", "--max-messages", "200")
     checks.equal(len(done.stdout.split()), 200, "which reads all again")
     words = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    first = subprocess.Popen([BINARY, *reading], **words)
-    try:
-        checks.that(eventually(lambda: len(owners()) == 2 and len(set(owners())) == 1), "one consumer owns both partitions", owners())
-        second = subprocess.Popen([BINARY, *reading], **words)
-        checks.that(eventually(lambda: len(set(owners())) == 2), "two share them", owners())
+
+    def owned(count):
+        """Both partitions, by so many consumers."""
+        now = owners()
+        return len(now) == 2 and len(set(now)) == count
+
+    def heard(*readers):
+        """The next line of each that says one, once one does."""
+        ready = select.select([each.stdout for each in readers], [], [], SECONDS)[0]
+        return "".join(each.readline() for each in ready)
+
+    with contextlib.ExitStack() as stack:
+        def consumer():
+            made = stack.enter_context(subprocess.Popen([BINARY, *reading], **words))
+            stack.callback(made.kill)
+            return made
+
+        first = consumer()
+        checks.that(eventually(lambda: owned(1)), "one consumer owns both partitions", owners())
+        second = consumer()
+        checks.that(eventually(lambda: owned(2)), "two share them", owners())
         tool("console-producer", "--bootstrap-server", broker.bootstrap, "--topic", "shared", text="for one of them\n")
+        # Read before who may be its reader goes: the other would read it too, but maybe after the next.
+        said = heard(first, second)
         second.send_signal(signal.SIGINT)
-        said = second.communicate(timeout=30)[0]
-        checks.that(eventually(lambda: len(owners()) == 2 and len(set(owners())) == 1), "one of them goes, the other takes all",
-                    owners())
+        said += second.communicate(timeout=SECONDS)[0]
+        checks.that(eventually(lambda: owned(1)), "one of them goes, the other takes all", owners())
         tool("console-producer", "--bootstrap-server", broker.bootstrap, "--topic", "shared", text="for the other\n")
-        line = first.stdout.readline()
-        if line == "for one of them\n":
-            line, said = first.stdout.readline(), said + line
+        line = heard(first)
+        first.send_signal(signal.SIGINT)
+        line += first.communicate(timeout=SECONDS)[0]
         checks.equal((said, line), ("for one of them\n", "for the other\n"), "each record is read once")
-    finally:
-        first.kill()
-        first.wait()
     done = tool("console-consumer", "--zookeeper", address, "--whitelist", "share.*", "--from-beginning", "--max-messages", "202")
     checks.equal(len(done.stdout.splitlines()), 202, "topics by expression, in a group of its own")
     checks.equal(shell(address, "ls /consumers\n").splitlines()[-1], "[g]", "which is forgotten at the end")
