@@ -17,7 +17,7 @@ from harness.checks import Checks
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = kafka.CACHE / HERE.name
-SECONDS = 100
+SECONDS = 400
 checks = Checks()
 
 

@@ -194,7 +194,7 @@ def reconnect(shell, ours, server, restart):
     child = subprocess.Popen([*shell.words, "-waitforconnection", "-server", server], stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=shell.environment)
     seen = []
-    patience = threading.Timer(120, child.kill)      # Ends what waits for a line that does not come.
+    patience = threading.Timer(300, child.kill)      # Ends what waits for a line that does not come.
     patience.start()
 
     def say(text):

@@ -6,12 +6,12 @@
 #include <time.h>
 #include <zookeeper/zookeeper.h>
 
-enum { patience_s = 40, timeout_ms = 20000 };
+enum { patience_s = 120, timeout_ms = 20000 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int connected;      /* 1 when the session is at a server */
-static int lost;           /* How often it was not any more. */
+static int lost;           /* How often it was not any more, lately. */
 static char told[64][128]; /* "TYPE PATH" of each event. */
 static int told_count;
 
@@ -132,6 +132,9 @@ static void restart(zhandle_t* zk) {
     char data[16];
     int length = sizeof data;
     zoo_get(zk, "/c/kept", 1, data, &length, NULL);
+    pthread_mutex_lock(&mutex);
+    lost = 0;
+    pthread_mutex_unlock(&mutex);
     puts("RESTART");
     fflush(stdout);
     check(until(was_lost, NULL), "the connection is lost", lost);

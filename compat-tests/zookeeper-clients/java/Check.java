@@ -19,7 +19,7 @@ import org.apache.zookeeper.data.Stat;
 
 /** Apache ZooKeeper's own client: sessions, watches, multi, ephemerals, and a server that is killed. */
 public class Check {
-    static final int PATIENCE_S = 40;
+    static final int PATIENCE_S = 120;
 
     /** A session, its states and its events as they come. */
     static class Session {

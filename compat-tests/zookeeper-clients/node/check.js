@@ -6,6 +6,7 @@ const zookeeper = require('node-zookeeper-client');
 const { checks, Waiter } = require('../../harness/checks.js');
 
 const address = process.argv[2];
+const patienceSeconds = 120;
 const { Exception, CreateMode } = zookeeper;
 
 class Client {
@@ -26,12 +27,12 @@ class Client {
 
   // A state that comes from now on, or is among those not looked at yet.
   async reaches(state) {
-    const there = await this.waiter.until(() => this.states.includes(state));
+    const there = await this.waiter.until(() => this.states.includes(state), patienceSeconds);
     this.states.splice(0, this.states.indexOf(state) + 1);
     return there !== false;
   }
 
-  async hears(event) { return (await this.waiter.until(() => this.told.includes(event))) !== false; }
+  async hears(event) { return (await this.waiter.until(() => this.told.includes(event), patienceSeconds)) !== false; }
 
   exists(path, watcher) { return promisify(this.zk.exists).call(this.zk, path, watcher || null); }
 
