@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 
 from kazoo import exceptions
@@ -22,6 +23,7 @@ from harness import brokers, kafka, wire
 from harness.checks import Checks
 
 WAIT = 60
+SESSION_SECONDS = 30    # kazoo gives a connection up when a third of this passes without an answer.
 ERRORS = {exceptions.NoNodeError: "no node", exceptions.NodeExistsError: "exists", exceptions.BadVersionError: "version",
           exceptions.NotEmptyError: "not empty", exceptions.NoAuthError: "no auth",
           exceptions.InvalidACLError: "invalid acl", exceptions.BadArgumentsError: "bad arguments",
@@ -47,8 +49,8 @@ class Host:
         self.address = f"127.0.0.1:{port}"
 
     @contextlib.contextmanager
-    def client(self, timeout=10.0, **options):
-        client = KazooClient(self.address, timeout=timeout, **options)
+    def client(self, **options):
+        client = KazooClient(self.address, timeout=SESSION_SECONDS, **options)
         client.start(WAIT)
         try:
             yield client
@@ -136,7 +138,7 @@ def watches(host):
         other.delete("/w/a")
         checks.equal([next_event(), next_event()], [("DELETED", "/w/a"), ("CHILD", "/w")], "the node before its parent")
         other.delete("/w")
-    everybody = [KazooClient(host.address) for _ in range(20)]
+    everybody = [KazooClient(host.address, timeout=SESSION_SECONDS) for _ in range(20)]
     counted = queue.Queue()
     for each in everybody:
         each.start(WAIT)
@@ -187,18 +189,18 @@ def access(host):
 
 
 class RawClient:
-    """A client that says what it is told to and nothing else: no pings."""
+    """A client that says what it is told to and nothing else: no pings. What is `behind` is sent with the request to connect."""
 
-    def __init__(self, port, timeout_ms, session=0, password=b"\0" * 16):
+    def __init__(self, port, timeout_ms, session=0, password=b"\0" * 16, behind=None):
         self.socket = socket.create_connection(("127.0.0.1", port), WAIT)
-        self.send(struct.pack(">iqiqi16s", 0, 0, timeout_ms, session, 16, password))
+        self.send(struct.pack(">iqiqi16s", 0, 0, timeout_ms, session, 16, password), *([behind] if behind else []))
         answer = self.frame()
         self.length = len(answer)
         _, self.timeout_ms, self.session, _ = struct.unpack_from(">iiqi", answer)
         self.password = answer[20:36]
 
-    def send(self, payload):
-        self.socket.sendall(struct.pack(">i", len(payload)) + payload)
+    def send(self, *payloads):
+        self.socket.sendall(b"".join(struct.pack(">i", len(payload)) + payload for payload in payloads))
 
     def exactly(self, count):
         read = b""
@@ -212,21 +214,26 @@ class RawClient:
     def frame(self):
         return self.exactly(struct.unpack(">i", self.exactly(4))[0])
 
-    def make_ephemeral(self, path):
-        name = path.encode()
-        self.send(struct.pack(f">iii{len(name)}siiii5si6si", 1, 1, len(name), name, 0, 1, 31, 5, b"world", 6, b"anyone", 1))
+    def error(self):
+        """Of the answer that comes next."""
         return struct.unpack_from(">iqi", self.frame())[2]
 
 
+def make_ephemeral(path):
+    name = path.encode()
+    return struct.pack(f">iii{len(name)}siiii5si6si", 1, 1, len(name), name, 0, 1, 31, 5, b"world", 6, b"anyone", 1)
+
+
 def sessions(host):
-    raw = RawClient(host.port, 1)
+    raw = RawClient(host.port, 1, behind=make_ephemeral("/silent"))
     checks.that(raw.timeout_ms >= 4000, "the time-out is brought within bounds", raw.timeout_ms)
     checks.equal(raw.length, 36, "no flag that was not sent")
-    checks.equal(raw.make_ephemeral("/silent"), 0, "an ephemeral of a client that then says nothing")
+    checks.equal(raw.error(), 0, "an ephemeral of a client that then says nothing")
     gone = threading.Event()
     with host.client() as zk:
-        zk.exists("/silent", watch=lambda event: gone.set())
-        checks.that(gone.wait(WAIT), "its session expires")
+        # It may have gone before anybody could look.
+        is_there = zk.exists("/silent", watch=lambda event: gone.set())
+        checks.that(not is_there or gone.wait(WAIT), "its session expires")
     try:
         raw.frame()
         checks.that(False, "its connection is closed", "a frame came")
@@ -235,8 +242,8 @@ def sessions(host):
     again = RawClient(host.port, 4000, raw.session, raw.password)
     checks.equal((again.timeout_ms, again.session, again.password), (0, 0, b"\0" * 16), "it cannot be resumed")
 
-    first = RawClient(host.port, 20000)
-    first.make_ephemeral("/moved")
+    first = RawClient(host.port, 20000, behind=make_ephemeral("/moved"))
+    checks.equal(first.error(), 0, "an ephemeral of a client that comes back")
     thief = RawClient(host.port, 20000, first.session, b"x" * 16)
     checks.equal(thief.timeout_ms, 0, "a wrong password is refused")
     first.socket.close()
@@ -245,13 +252,13 @@ def sessions(host):
     with host.client() as zk:
         checks.that(zk.exists("/moved"), "with its ephemerals")
     second.send(struct.pack(">ii", 2, -11))
-    checks.equal(struct.unpack(">iqi", second.frame())[2], 0, "it is closed")
+    checks.equal(second.error(), 0, "it is closed")
     second.socket.close()
 
 
 def restart(host):
     states = queue.Queue()
-    with host.client(timeout=30.0) as zk:
+    with host.client() as zk:
         zk.create("/mine", b"kept", ephemeral=True)
         session, told = zk.client_id, queue.Queue()
         # kazoo forgets plain watches when a connection breaks; this kind it sets again.
@@ -315,12 +322,27 @@ def shell(host):
     commands = ["ls /brokers/ids", "get /brokers/topics/seen", "create /z one", "get -w /z", "set /z two", "stat /z",
                 "create -e -s /z/n- x", "ls /z", "create -c /z/c", "create -t 100000 /z/t ttl", "addauth digest a:b",
                 "getAcl /z", "whoami", "getEphemerals /", "getAllChildrenNumber /z", "ls -R /z", "addWatch /z",
-                "create /z/deep", "removewatches /z", "set -v 9 /z no", "sync /z", "deleteall /z", "ls /z", "close"]
+                "create /z/deep", "removewatches /z", "set -v 9 /z no", "sync /z", "deleteall /z", "ls /z"]
     home = kafka.home("3.9.1")
-    done = subprocess.run(["java", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{home}/libs/*",
-                           "org.apache.zookeeper.ZooKeeperMain", "-waitforconnection", "-server", host.address],
-                          input="\n".join(commands) + "\n", capture_output=True, text=True, timeout=120)
-    text = done.stdout + done.stderr
+    with tempfile.TemporaryFile("w+") as errors:
+        child = subprocess.Popen(["java", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{home}/libs/*",
+                                  "org.apache.zookeeper.ZooKeeperMain", "-waitforconnection", "-server", host.address],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
+        patience = threading.Timer(2 * WAIT, child.kill)    # Ends what waits for an event that does not come.
+        patience.start()
+        child.stdin.write("\n".join(commands) + "\n")
+        child.stdin.flush()
+        text = ""
+        for line in child.stdout:
+            text += line
+            # Events are another thread's to print, which the end of the shell does not wait for.
+            if not child.stdin.closed and all(event in text for event in ("NodeDataChanged path:/z", "NodeCreated path:/z/deep")):
+                child.stdin.write("close\n")
+                child.stdin.close()
+        child.wait()
+        patience.cancel()
+        errors.seek(0)
+        text += errors.read()
     for wanted in ("[0]", '"partitions":{', "Created /z\n", "type:NodeDataChanged path:/z", "dataLength = 3",
                    "Created /z/n-0000000000", "[n-0000000000]", "Created /z/c", "Created /z/t", "'world,'anyone",
                    "digest: a", "/z/n-0000000000", "type:NodeCreated path:/z/deep", "/z/deep", "version No is not valid",

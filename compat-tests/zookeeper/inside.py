@@ -1,6 +1,7 @@
 """The service inside a broker: where it listens, and the ids that brokers without one take from it."""
 
 import contextlib
+import errno
 import logging
 import re
 import socket
@@ -20,9 +21,13 @@ checks = Checks()
 
 def answers(host, port):
     """Whether the service does, there."""
-    with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, port), WAIT) as connection:
-        connection.sendall(b"ruok")
-        return connection.recv(4) == b"imok"
+    try:
+        with socket.create_connection((host, port), WAIT) as connection:
+            connection.sendall(b"ruok")
+            return connection.recv(4) == b"imok"
+    except OSError as error:
+        if error.errno not in (errno.ECONNREFUSED, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            raise
     return False
 
 
@@ -54,7 +59,7 @@ def numbered():
     """broker.id=-1, Kafka's default with ZooKeeper: the first is 1001."""
     with serving(broker_id="-1") as (first, port):
         elsewhere = {"zookeeper.connect": f"127.0.0.1:{port}", "broker.id": "-1"}
-        zk = KazooClient(f"127.0.0.1:{port}", timeout=20.0)
+        zk = KazooClient(f"127.0.0.1:{port}", timeout=30.0)
         zk.start(WAIT)
         with brokers.Milena(elsewhere) as second:
             checks.equal(sorted(zk.get_children("/brokers/ids")), ["1001", "1002"], "brokers without a number get the next one")

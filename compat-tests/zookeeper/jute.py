@@ -1,5 +1,6 @@
 """ZooKeeper's protocol as the model test speaks it: requests from plain values, replies back to them."""
 
+import contextlib
 import socket
 import struct
 
@@ -8,6 +9,9 @@ PING, GET_CHILDREN2, CHECK, MULTI, CREATE2, RECONFIG, CHECK_WATCHES, REMOVE_WATC
 DELETE_CONTAINER, CREATE_TTL, MULTI_READ = 20, 21, 22
 AUTH, SET_WATCHES, SASL, GET_EPHEMERALS, GET_ALL_CHILDREN_NUMBER, SET_WATCHES2, ADD_WATCH, WHO_AM_I = range(100, 108)
 CLOSE_SESSION = -11
+
+SECONDS = 60            # Of patience with a server.
+LASTING_MS = 600_000    # A session that outlives whatever stands still for a while, where maxSessionTimeout allows it.
 
 
 def integer(value):
@@ -119,8 +123,8 @@ class Closed(Exception):
 class Client:
     """One connection with its session."""
 
-    def __init__(self, port, timeout=30000, session=0, password=bytes(16), last_zxid=0, seconds=30):
-        self.socket = socket.create_connection(("127.0.0.1", port), seconds)
+    def __init__(self, port, timeout=LASTING_MS, session=0, password=bytes(16), last_zxid=0):
+        self.socket = socket.create_connection(("127.0.0.1", port), SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.events, self.xid = [], 0
         self.send(struct.pack(">iqiq", 0, last_zxid, timeout, session) + text(password) + b"\0")
@@ -181,3 +185,16 @@ class Client:
 
     def close(self):
         self.socket.close()
+
+    def until_closed(self):
+        """Waits for the server to close."""
+        with contextlib.suppress(Closed):
+            while True:
+                self.frame()
+        self.close()
+
+
+def four_letters(port, word):
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
+        connection.sendall(word.encode())
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()

@@ -19,6 +19,7 @@ import signal
 import struct
 import sys
 import tempfile
+import time
 
 import jute
 from harness import brokers, kafka
@@ -27,6 +28,9 @@ from harness.checks import Checks
 BINARY = os.environ.get("MILENA_BINARY", str(brokers.ROOT / "build/milena"))
 WAIT = 60
 SERVING = re.compile("^serving ")
+# Each server looks for containers to delete at a time of its own; none of them does within this test.
+NO_REAPING = "znode.container.checkIntervalMs"
+A_DAY_MS = 86_400_000
 CONNECTIONS = 3
 NAMES = "abc"
 ODD_PATHS = ["", "/", "a", "/a/", "//", "/a//b", "/./a", "/a/..", "/a\0b", "/\x01", "/\x85", "/\ue000", "/\ufff1", "/\xe9",
@@ -57,7 +61,7 @@ class Place:
         self.port = brokers.free_port()
         (self.folder / "zoo.cfg").write_text(
             f"dataDir={self.folder / 'data'}\nclientPort={self.port}\nclientPortAddress=127.0.0.1\ntickTime=2000\n"
-            f"admin.enableServer=false\n{more}")
+            f"admin.enableServer=false\nmaxSessionTimeout={jute.LASTING_MS}\n{NO_REAPING}={A_DAY_MS}\n{more}")
         self.words = [*words, str(self.folder / "zoo.cfg")]
         self.process = brokers.Process(self.words, self.folder / "log")
 
@@ -76,24 +80,23 @@ class Place:
 
 def ours(more="maxClientCnxns=0\n"):
     place = Place([BINARY, "metadata"], more)
-    place.process.wait_for(SERVING, WAIT)
+    place.process.wait_for(SERVING, brokers.START_SECONDS)
     return place
 
 
 def theirs(more="maxClientCnxns=0\n"):
     home = kafka.home("3.9.1")
     place = Place(["java", "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.extendedTypesEnabled=true",
-                   "-Dzookeeper.digest.enabled=false", "-Dlog4j.configuration=file:" +
+                   "-Dzookeeper.digest.enabled=false", f"-D{NO_REAPING}={A_DAY_MS}", "-Dlog4j.configuration=file:" +
                    str(pathlib.Path(__file__).resolve().parent.parent / "harness/log4j.properties"),
                    "-cp", f"{home}/libs/*", "org.apache.zookeeper.server.quorum.QuorumPeerMain"], more)
-    for _ in range(WAIT * 10):   # Each try waits for a connection to be refused or made.
-        with contextlib.suppress(OSError, jute.Closed):
-            jute.Client(place.port, seconds=1).close()
-            return place
+    deadline = time.monotonic() + brokers.START_SECONDS
+    while time.monotonic() < deadline and not place.process.ended:
+        with contextlib.suppress(OSError):      # A word, not a session: nothing is left of it.
+            if "\nMode: " in jute.four_letters(place.port, "srvr"):
+                return place
         with contextlib.suppress(RuntimeError):
             place.process.wait_for(re.compile("no such line"), 0.1)
-        if place.process.ended:
-            break
     raise RuntimeError("Apache ZooKeeper does not answer: " + "".join(place.process.lines[-20:]))
 
 
@@ -132,9 +135,9 @@ class Side:
             outcome = self.masked(client.call(kind, payload))
         except jute.Closed:
             outcome = "closed"
-        if outcome != "closed" and kind not in (jute.CLOSE_SESSION,):
+        if outcome != "closed":
             with contextlib.suppress(jute.Closed):
-                client.ping()    # What closes behind its answer is found out at the next step of both alike.
+                client.ping()    # What closes behind its answer may answer this one yet, but none that is sent after it.
         for other in self.clients:
             if other is not client:
                 with contextlib.suppress(jute.Closed):
