@@ -62,6 +62,11 @@ finds("nonmonotonic-poll", True, written[:2] + [poll(2, 4, ("p", 1, 1), subscrib
                                                 poll(2, 5, ("p", 0, 0), subscribed=True)], "a subscribed one may")
 finds("nonmonotonic-send", False, [send(1, "p", 1, 1, 0), send(1, "p", 2, 0, 1), poll(2, 2, ("p", 0, 2), ("p", 1, 1))],
       "sends of one producer fall")
+finds("nonmonotonic-send", True, [send(1, "p", 1, 1, 0, idempotent=False, retried=True),
+                                  send(1, "p", 2, 0, 1, idempotent=False, retried=True), poll(2, 2, ("p", 0, 2), ("p", 1, 1))],
+      "which a retry without idempotence may do")
+finds("nonmonotonic-send", False, [send(1, "p", 1, 1, 0), send(1, "p", 2, 0, 1, idempotent=False, retried=True),
+                                   poll(2, 2, ("p", 0, 2), ("p", 1, 1))], "which one that was not retried may not")
 both = poll(3, 5, ("p", 0, 1), ("p", 1, 3)), poll(3, 6, ("q", 0, 4), ("q", 1, 2))
 finds("G0", True, [Operation(1, (Send("p", 1, 0), Send("q", 2, 1)), end=4),
                    Operation(2, (Send("p", 3, 1), Send("q", 4, 0)), end=4), *both], "two writers in a circle")

@@ -20,7 +20,8 @@ relatives; `allowed` says whether Kafka's promises permit it:
     int-poll-skip, int-nonmonotonic-poll, int-send-skip (allowed), int-nonmonotonic-send
                                     within one operation: polls that skip or go back, sends with others between
     poll-skip, nonmonotonic-poll    between polls of one process; allowed with a subscription, which may move
-    nonmonotonic-send               acknowledged sends of one process with falling offsets
+    nonmonotonic-send               acknowledged sends of one process with falling offsets; allowed after an unknown retry
+                                    without idempotence, which may come behind what was sent later, to another leader
     G0 (allowed), G1c               cycles of who wrote before whom and who read from whom; with -process and
                                     -realtime where the order of one client or of the clock is needed; G1c is
                                     allowed only when it needs the order of two writers, which Kafka does not isolate
@@ -196,7 +197,7 @@ def inside_operations(history, logs):
 
 def between_operations(history, logs):
     for process, operations in by_process(history).items():
-        polled, last_send = {}, {}
+        polled, last_send, operation_of = {}, {}, {}
         for operation in operations:
             for key, offsets in steps_by_key([operation]).items():
                 allowed = any(poll.subscribed for poll in operation.polls())
@@ -212,9 +213,11 @@ def between_operations(history, logs):
             for key, send in first.items():
                 before = last_send.get(key)
                 if before and send.offset <= before.offset:
-                    yield Anomaly("nonmonotonic-send", False, f"{key}: process {process} sent {before.value} to "
+                    may_be_late = operation_of[key].retried and not operation_of[key].idempotent
+                    yield Anomaly("nonmonotonic-send", may_be_late, f"{key}: process {process} sent {before.value} to "
                                   f"{before.offset}, then {send.value} to {send.offset}")
             last_send.update(last)
+            operation_of.update(dict.fromkeys(last, operation))
 
 
 def by_process(history):
