@@ -234,10 +234,10 @@ def plain_as_plain(operations):
                       retried=one.process == "plain") for one in operations]
 
 
-def is_made(client):
-    """Sessions are so short that the controller may change before it answers."""
+def is_made(client, topic):
+    """Sessions are so short that the controller may change before it answers, or miss a broker."""
     try:
-        client.create_topics([NewTopic(TOPIC, PARTITIONS, 3)])[TOPIC].result(60)
+        client.create_topics([topic])[topic.topic].result(60)
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
@@ -252,7 +252,9 @@ def happen(cluster, metadata, options):
     bootstrap = ",".join(broker.bootstrap for broker in cluster)
     client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     wait_until(lambda: sorted(client.list_topics(timeout=10).brokers) == [*MEMBERS], "the brokers are one cluster")
-    wait_until(lambda: is_made(client), "the topic is made")
+    # The groups' topic too: made for the first member while a broker is away, it would have fewer replicas.
+    for topic in (NewTopic(TOPIC, PARTITIONS, 3), NewTopic("__consumer_offsets", 3, 3, config={"cleanup.policy": "compact"})):
+        wait_until(lambda topic=topic: is_made(client, topic), f"{topic.topic} is made")
     in_sync(bootstrap, TOPIC, *MEMBERS)
     nemesis = (IslandNemesis if options.islands else Nemesis)(cluster, metadata, options.seed)
     with Load(bootstrap) as load:
