@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <set>
 #include <string>
 #include <thread>
@@ -33,7 +34,12 @@ public:
         std::string made = (std::filesystem::temp_directory_path() / "milena-test-XXXXXX").string();
         REQUIRE(mkdtemp(made.data()));
         directory_ = made;
-        start("0");
+        // Below the range from which clients get theirs, or one of them may have it while the broker restarts.
+        std::random_device lot;
+        std::string why;
+        for (int tries = 0; !server_ && tries < 50; ++tries)
+            why = start(std::to_string(15'000 + lot() % 16'000));
+        REQUIRE_MESSAGE(server_, why);
     }
     ~Broker() {
         server_->stop();
@@ -45,13 +51,15 @@ public:
     void restart() {
         server_->stop();
         server_.reset();
-        start(port_);
+        const auto why = start(port_);
+        REQUIRE_MESSAGE(server_, why);
     }
 
     std::string bootstrap() const { return "127.0.0.1:" + port_; }
 
 private:
-    void start(const std::string& port) {
+    // Why it did not start, if it did not.
+    std::string start(const std::string& port) {
         broker::ConfigInputs inputs;
         inputs.file_name = "test.properties";
         inputs.file_text = "listeners=PLAINTEXT://127.0.0.1:" + port +
@@ -64,10 +72,10 @@ private:
             MESSAGE(why);
             std::abort();
         });
-        REQUIRE_MESSAGE(server, server.error());
+        if (!server) return server.error();
         server_ = std::move(*server);
-        const auto serving = server_->serving();
-        port_ = serving.substr(serving.rfind(':') + 1);
+        port_ = port;
+        return "";
     }
 
     std::vector<std::string> overrides_;
