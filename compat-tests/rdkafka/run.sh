@@ -4,5 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")" && . ../harness/prepare.sh
 if command -v ccache > /dev/null; then export CC='ccache gcc'; fi
 export CARGO_TARGET_DIR=$cache/target
-timed "cargo build" cargo build --locked
+timed "cargo fetch" fetched cargo fetch --locked
+timed "cargo build" cargo build --locked --offline
 with_broker "$@" -- "$cache/target/debug/check"

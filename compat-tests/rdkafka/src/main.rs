@@ -124,7 +124,7 @@ fn produce(topic: &str, records: &[Sent], settings: &[(&str, &str)]) -> Result<V
         producer.send(wanted).map_err(|(error, _)| error)?;
         producer.poll(Duration::ZERO);
     }
-    producer.flush(Duration::from_secs(60))?;
+    producer.flush(Duration::from_secs(120))?;
     let outcomes = deliveries.0.lock().unwrap();
     Ok(outcomes.iter().cloned().collect::<Result<_, _>>()?)
 }
@@ -139,7 +139,7 @@ fn consume(topic: &str, count: usize) -> Result<Vec<OwnedMessage>, Box<dyn std::
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition_offset(topic, 0, Offset::Beginning)?;
     consumer.assign(&partitions)?;
-    let (mut read, over) = (Vec::new(), Instant::now() + Duration::from_secs(30));
+    let (mut read, over) = (Vec::new(), Instant::now() + Duration::from_secs(120));
     while read.len() < count && Instant::now() < over {
         if let Some(message) = consumer.poll(Duration::from_millis(500)) {
             read.push(message?.detach());
@@ -189,7 +189,7 @@ impl Member {
             .set("group.id", group)
             .set("auto.offset.reset", "earliest")
             .set("auto.commit.interval.ms", "100")
-            .set("session.timeout.ms", "10000")
+            .set("session.timeout.ms", "60000")
             .set("heartbeat.interval.ms", "500")
             .create()?;
         consumer.subscribe(&[topic])?;
@@ -209,7 +209,7 @@ impl Member {
 }
 
 fn poll_until(members: &mut [&mut Member], condition: impl Fn(&[&mut Member]) -> bool) -> Result<bool, Box<dyn std::error::Error>> {
-    let over = Instant::now() + Duration::from_secs(40);
+    let over = Instant::now() + Duration::from_secs(120);
     while !condition(members) && Instant::now() < over {
         for member in members.iter_mut() {
             member.poll()?;
@@ -241,7 +241,7 @@ fn group() -> Outcome {
     let consumer: BaseConsumer = config().set("group.id", name).create()?;
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition_range(topic, 0, 3);
-    let committed = consumer.committed_offsets(partitions, Duration::from_secs(30))?;
+    let committed = consumer.committed_offsets(partitions, Duration::from_secs(120))?;
     let offsets: Vec<_> = committed.elements().iter().map(|one| one.offset()).collect();
     equal(offsets, vec![Offset::Offset(75); 4], "committed offsets");
     Ok(())
@@ -254,7 +254,7 @@ fn topics() -> Outcome {
     let client = admin()?;
     let options = AdminOptions::new();
     wait(client.create_partitions([&NewPartitions::new("rust-admin", 5)], &options))?;
-    let metadata = client.inner().fetch_metadata(Some("rust-admin"), Duration::from_secs(30))?;
+    let metadata = client.inner().fetch_metadata(Some("rust-admin"), Duration::from_secs(120))?;
     equal(metadata.topics()[0].partitions().len(), 5, "partitions are added");
     let deleted = wait(client.delete_topics(&["rust-admin"], &options))?;
     equal(deleted, vec![Ok("rust-admin".into())], "a topic is deleted");
