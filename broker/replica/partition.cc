@@ -156,13 +156,11 @@ void Partition::write_queued(std::int64_t now_ms) {
             tell_holder();
             step_ended();
         }
+        if (!written) fail_disk(written.error());
         for (auto& each : told) each.done(each.error);
         for (const auto& waiter : woken) waiter->arrived(bytes);
         for (const auto& waiter : replicas) waiter->arrived(bytes);
         if (dirty_bytes > 0) hooks_.dirtied(dirty_bytes, flush_ms);
-        if (!written) {
-            fail_disk(written.error());
-        }
     }
 }
 
@@ -282,11 +280,12 @@ void Partition::flush(storage::FlushKind kind) {
             start_sync();
         }
     }
-    for (auto& each : told) each.done(each.error);
     if (!flushed) fail_disk(flushed.error());
+    for (auto& each : told) each.done(each.error);
 }
 
 // A full disk may have room again. Whether more than this log has failed, its directory knows.
+// Before those are told who waited: what is offline is, for whoever has heard of it.
 void Partition::fail_disk(const storage::Fault& fault) {
     if (fault.kind == FaultKind::no_space || fault.kind == FaultKind::busy)
         return base::log_error("storage", fault.detail);
@@ -368,11 +367,9 @@ storage::Dropped Partition::drop_old_segments(const storage::RetentionPlan& plan
             tell_holder();
             step_ended();
         }
+        if (!rolled) fail_disk(rolled.error());
         for (auto& each : told) each.done(each.error);
-        if (!rolled) {
-            fail_disk(rolled.error());
-            return {};
-        }
+        if (!rolled) return {};
     }
     storage::Dropped dropped;
     {
