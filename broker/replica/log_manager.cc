@@ -224,7 +224,8 @@ Result<std::shared_ptr<Partition>, std::string> LogManager::create(
     while (Held* const chosen = choose_directory(at)) {
         auto log = chosen->directory->create(at, id, config, settings_.wall_ms(), settings_.seed);
         if (log) {
-            chosen->was_read = true;
+            // The keeper reads it, and never before it was set.
+            if (!chosen->was_read) chosen->was_read = true;
             auto made = adopt(*chosen, at, topic_id, std::move(*log), std::nullopt);
             if (chosen->offline) made->go_offline();  // It has failed meanwhile.
             return made;
@@ -330,7 +331,9 @@ void LogManager::retire_unopened(const std::string& topic, const base::Uuid& uni
             if (!retired) take_fault(*held, retired.error());
         }
     }
+    const std::lock_guard lock(mutex_);
     purge_ = true;
+    changed_.notify_all();
 }
 
 std::vector<std::shared_ptr<Partition>> LogManager::partitions_of(const Held& held) const {
@@ -427,7 +430,9 @@ void LogManager::start_cleaner() {
     ports.replaced = [this](Partition& partition, storage::Dropped dropped) {
         doom(partition, std::move(dropped));
     };
-    ports.cleaned = [this](Partition&) {
+    // One after the other: what was looked at later is written later.
+    ports.cleaned = [this, turn = std::make_shared<std::mutex>()](Partition&) {
+        const std::lock_guard lock(*turn);
         for (auto& held : held_) checkpoint_round(*held, storage::Checkpoint::cleaner);
     };
     cleaner_ = std::make_unique<LogCleaner>(std::move(ports));

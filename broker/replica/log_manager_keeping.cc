@@ -14,6 +14,7 @@ void LogManager::keep() {
     std::int64_t high_watermark_due = start + settings_.high_watermark_checkpoint_ms;
     std::int64_t log_start_due = start + settings_.log_start_checkpoint_ms;
     for (;;) {
+        bool purges = false;
         {
             std::unique_lock lock(mutex_);
             for (;;) {
@@ -25,6 +26,7 @@ void LogManager::keep() {
                 if (due <= now || purge_) break;
                 changed_.wait_for(lock, std::chrono::milliseconds(due - now));
             }
+            purges = std::exchange(purge_, false);
         }
         const std::int64_t now = settings_.monotonic_ms();
         for (auto& held : held_) {
@@ -46,12 +48,11 @@ void LogManager::keep() {
             retention_due = now + settings_.retention_check_ms;
         }
         remove_doomed(now, false);
-        if (std::exchange(purge_, false)) {
-            for (auto& held : held_) {
-                if (held->offline) continue;
-                if (const auto purged = held->directory->purge(); !purged)
-                    take_fault(*held, purged.error());
-            }
+        if (!purges) continue;
+        for (auto& held : held_) {
+            if (held->offline) continue;
+            if (const auto purged = held->directory->purge(); !purged)
+                take_fault(*held, purged.error());
         }
     }
 }
