@@ -1,16 +1,22 @@
 #include "coordinator/metadata/client/client.h"
 #include "coordinator/metadata/server/server.h"
+#include "coordinator/metadata/turn.h"
+#include "coordinator/tests/held_port.h"
 #include "coordinator/tests/sim_disk.h"
 
 #include <doctest/doctest.h>
 
 #include <arpa/inet.h>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <netinet/in.h>
 #include <string>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -19,7 +25,8 @@ using State = MetadataClient::State;
 
 namespace {
 
-constexpr std::chrono::seconds patience{20};
+// Only a fault uses it up.
+constexpr std::chrono::seconds patience{300};
 
 void draw(std::span<std::byte> bytes) {
     static std::atomic<unsigned> next = 1;
@@ -31,7 +38,10 @@ struct Host {
     sim::SimDisk disk;
     std::unique_ptr<MetadataService> service;
     std::unique_ptr<MetadataServer> server;
-    std::uint16_t port = 0;
+    const test::HeldPort held;
+    const std::uint16_t port = held.number();
+
+    static constexpr std::int32_t tick_ms = 50;
 
     explicit Host(std::function<std::int64_t()> monotonic_ms = [] { return 1'000'000; }) {
         MetadataService::Settings settings;
@@ -40,7 +50,7 @@ struct Host {
         settings.wall_ms = [] { return std::int64_t{1'000'000}; };
         settings.monotonic_ms = monotonic_ms_ = std::move(monotonic_ms);
         settings.random = draw;
-        settings.tick_ms = 50;
+        settings.tick_ms = tick_ms;
         settings.session_timeout_min_ms = 100;
         auto started = MetadataService::start(settings);
         REQUIRE(started);
@@ -51,12 +61,11 @@ struct Host {
     void come() {
         MetadataServer::Settings at;
         at.hosts = {"127.0.0.1"};
-        at.port = port;
+        at.port = port;  // Held, also while the server is away.
         at.wall_ms = at.monotonic_ms = monotonic_ms_;
         auto serving = MetadataServer::start(*service, at);
         REQUIRE_MESSAGE(serving, serving.error());
         server = std::move(*serving);
-        port = server->port();
     }
     void go() { server = nullptr; }
 
@@ -361,34 +370,71 @@ TEST_CASE("a server that is silent is left for another one") {
     SilentPort silent;
     MetadataClient::Settings settings;
     settings.session_timeout_ms = 600;
+    // A name that cannot be one: nobody is asked for it.
     Peer peer("127.0.0.1:" + std::to_string(silent.port) +
-                  ",127.0.0.1:" + std::to_string(host.port) + ",no-such-host.invalid:1",
+                  ",127.0.0.1:" + std::to_string(host.port) + ",no-such-host..invalid:1",
               settings);
     CHECK(peer.settle() == State::connected);
-    CHECK(peer.client->server().port == host.port);
+    const auto id = peer.client->session().id;
+    CHECK(host.service->read([id](const Tree& tree) { return tree.sessions().contains(id); }) ==
+          true);
 }
 
 TEST_CASE("an idle session is kept alive by pings") {
-    using namespace std::chrono;
-    Host host(
-        [] { return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count(); });
+    constexpr std::int32_t timeout_ms = 1500;
+    std::atomic<std::int64_t> now_ms = 1'000'000;
+    Host host([&] { return now_ms.load(); });
     MetadataClient::Settings settings;
-    settings.session_timeout_ms = 1500;
+    settings.session_timeout_ms = timeout_ms;
     Peer idle(host, "", settings);
     REQUIRE(idle.settle() == State::connected);
-    Peer witness(host);
-    // As long a time-out, and nobody who pings.
-    const auto unheard = host.service->open_session(1500);
-    REQUIRE(unheard);
-    REQUIRE(host.service->submit_and_wait({Create{.path = "/e", .kind = NodeKind::ephemeral}},
-                                          ourselves(unheard->id)));
-    REQUIRE(witness.client->ask(request::exists("/e", Watch::yes)));
-    host.service->detach_session(unheard->id);
-    REQUIRE(witness.comes("event 2 /e"));
     const auto id = idle.client->session().id;
-    CHECK(host.service->read([id](const Tree& tree) { return tree.sessions().contains(id); }) ==
-          true);
-    CHECK(idle.noted() == std::vector<std::string>{"state connected"});
+    // As long a time-out, and nobody who pings.
+    const auto unheard = host.service->open_session(timeout_ms);
+    REQUIRE(unheard);
+    host.service->detach_session(unheard->id);
+    // For the service time passes in its own steps, and only while the client is heard of.
+    const auto pass = [&](std::int64_t ms) {
+        for (const auto end = now_ms + ms; now_ms < end;) {
+            now_ms += Host::tick_ms;
+            REQUIRE(host.service->submit_and_wait({}));
+        }
+    };
+    const auto ends_at = [&] {
+        std::promise<std::int64_t> told;
+        host.service->take_turn(
+            WatcherId(0),
+            [&](Turn& turn) {
+                for (const auto& [session, deadline_ms] : turn.deadlines()) {
+                    if (session == id) return told.set_value(deadline_ms);
+                }
+                told.set_value(-1);
+            },
+            [](bool) {});
+        return told.get_future().get();
+    };
+    // Where the client is stopped for so long that it leaves its server, it comes back and counts
+    // anew. One that hears no answers makes but one ping on each connection.
+    idle.noted();
+    int pings = 0;
+    for (const auto deadline = std::chrono::steady_clock::now() + patience; pings < 3;) {
+        REQUIRE(std::chrono::steady_clock::now() < deadline);
+        const auto before = ends_at();
+        REQUIRE(before > now_ms);
+        pass(timeout_ms / 2);
+        while (ends_at() == before) {
+            REQUIRE(std::chrono::steady_clock::now() < deadline);
+            std::this_thread::yield();
+        }
+        pings = idle.noted().empty() ? pings + 1 : 0;
+    }
+    const auto lives = [&](SessionId session) {
+        return host.service
+            ->read([=](const Tree& tree) { return tree.sessions().contains(session); })
+            .value();
+    };
+    CHECK(lives(id));
+    CHECK_FALSE(lives(unheard->id));
 }
 
 TEST_CASE("a session is resumed by its key, and left alive by stop but not by close") {

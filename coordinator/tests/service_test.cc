@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <future>
 #include <memory>
@@ -186,8 +187,8 @@ TEST_SUITE("coordinator/metadata/service") {
         CHECK(in.run({}) == ZkError::connection_loss);
         CHECK(in.service->read([](const Tree&) { return 0; }).error() == ZkError::connection_loss);
         CHECK(in.service->open_session(6000).error() == ZkError::connection_loss);
+        in.service.reset();  // Who waits is told first, and then whose service it is.
         CHECK(in.failures.size() == 1);
-        in.service.reset();
         in.disk.lose_power();
         in.start();
         CHECK(in.has("/before"));
@@ -208,6 +209,7 @@ TEST_SUITE("coordinator/metadata/service") {
         CHECK(in.failures.empty());
         in.restart();
         CHECK(in.has("/a"));
+        in.service.reset();
     }
 
     TEST_CASE("a follower starts with the whole tree and misses nothing after it") {
@@ -438,10 +440,18 @@ TEST_SUITE("coordinator/metadata/service") {
                 .value();
         };
         CHECK(count() == 800);
+        // More was written than a snapshot is due for: one is on its way at least.
+        const auto has_snapshot = [&] {
+            return std::ranges::any_of(in.disk.files(), [](const auto& file) {
+                return file.contains("milena-metadata-snapshot.0");
+            });
+        };
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(300);
+        while (!has_snapshot()) {
+            REQUIRE(std::chrono::steady_clock::now() < deadline);
+            std::this_thread::yield();
+        }
         in.service.reset();
-        const auto files = in.disk.files();
-        CHECK(std::ranges::any_of(
-            files, [](const auto& file) { return file.contains("milena-metadata-snapshot.0"); }));
         in.start();
         CHECK(count() == 800);
         CHECK(in.lines.empty());
