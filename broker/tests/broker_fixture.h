@@ -37,7 +37,8 @@ namespace test {
 
 class BrokerFixture {
 public:
-    explicit BrokerFixture(std::vector<std::string> overrides = {}) : overrides_(std::move(overrides)) {
+    // Without overrides no record is too old for this day, however long the test takes.
+    explicit BrokerFixture(std::vector<std::string> overrides = {"log.retention.ms=-1"}) : overrides_(std::move(overrides)) {
         std::string made = (std::filesystem::temp_directory_path() / "milena-test-XXXXXX").string();
         REQUIRE(mkdtemp(made.data()));
         directory_ = made;
@@ -95,7 +96,7 @@ public:
     // What was started, within a time that only a fault uses up.
     template <class Response>
     static Response got(std::future<Response> future) {
-        REQUIRE_MESSAGE(future.wait_for(std::chrono::seconds(60)) == std::future_status::ready, "it is answered");
+        REQUIRE_MESSAGE(future.wait_for(std::chrono::seconds(300)) == std::future_status::ready, "it is answered");
         return future.get();
     }
 
@@ -131,6 +132,8 @@ public:
 
     // How far the brokers' wall clock is ahead.
     inline static std::atomic<std::int64_t> wall_ahead_ms = 0;
+    // Where their monotonic clock stands; below 0: nowhere, it goes.
+    inline static std::atomic<std::int64_t> stands_at_ms = -1;
 
     std::size_t fetch_session_bytes = broker::FetchSessions::Settings().bytes_max;  // From the next restart on.
 
@@ -146,6 +149,7 @@ private:
         return wall_ahead_ms + std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
     }
     static std::int64_t monotonic_ms() {
+        if (const auto at = stands_at_ms.load(); at >= 0) return at;
         return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
     }
     static void random(std::span<std::byte> into) {

@@ -4,6 +4,7 @@
 #include "broker/cluster/znodes.h"
 #include "broker/tests/broker_fixture.h"
 #include "broker/tests/new_topic.h"
+#include "broker/tests/wait_until.h"
 #include "coordinator/metadata/service.h"
 #include "protocol/schema/api/api_versions.h"
 #include "protocol/schema/api/create_partitions.h"
@@ -31,6 +32,9 @@ namespace {
 // Broker 1, and others of which only the tree knows: nobody answers at their addresses.
 class Company : public test::BrokerFixture {
 public:
+    // Who never fetches stays in sync, however long a test takes.
+    Company() : BrokerFixture({"replica.lag.time.max.ms=3600000"}) {}
+
     void come(std::int32_t id, std::optional<std::string> rack = std::nullopt) {
         broker::znodes::BrokerRegistration broker;
         broker.rack = std::move(rack);
@@ -54,7 +58,7 @@ public:
 
     // Within a time that only a fault uses up.
     bool becomes(std::function<bool(const broker::ClusterImage&)> holds) {
-        return await(cluster().until(std::move(holds), std::chrono::seconds(60)));
+        return await(cluster().until(std::move(holds), std::chrono::seconds(300)));
     }
     bool becomes_led(const std::string& topic, std::int32_t leader) {
         return becomes([&](const broker::ClusterImage& image) {
@@ -152,7 +156,7 @@ TEST_CASE("a controller creates, extends and deletes topics, and waits for their
     CHECK(in.create_topic_on("t", both).error_code == ErrorCode::topic_already_exists);
 
     protocol::CreatePartitionsRequest more;
-    more.timeout_ms = 30'000;
+    more.timeout_ms = 300'000;
     auto& wanted = more.topics.emplace_back();
     wanted.name = wire::Text(std::string("t"));
     wanted.count = 3;
@@ -163,7 +167,7 @@ TEST_CASE("a controller creates, extends and deletes topics, and waits for their
 
     REQUIRE(in.create_topic_on("ours", only_one).error_code == ErrorCode::none);
     protocol::DeleteTopicsRequest remove;
-    remove.timeout_ms = 30'000;
+    remove.timeout_ms = 300'000;
     remove.topic_names.push_back(wire::Text(std::string("ours")));
     CHECK(in.call(remove, 4).responses.at(0).error_code == ErrorCode::none);
     CHECK(!in.cluster().image()->find_topic("ours"));
@@ -245,7 +249,10 @@ TEST_CASE(
     CHECK(in.create_topic_on("t", both).error_code == ErrorCode::not_controller);
     const auto epoch = in.controller_epoch();
     in.go(3);
-    while (in.controller_epoch() == epoch) in.settle_controller();
+    test::wait_until([&] {
+        in.settle_controller();
+        return in.controller_epoch() != epoch;
+    });
     CHECK(in.controller_epoch() == epoch + 1);
     CHECK(in.create_topic_on("t", both).error_code == ErrorCode::none);
 }

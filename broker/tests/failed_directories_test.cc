@@ -20,14 +20,15 @@ using test::wait_until;
 
 const base::Uuid topic_id{std::byte{1}, std::byte{2}};
 
-constexpr std::int64_t often = 10;
-constexpr std::int64_t never = std::int64_t{1} << 40;
+// Whether the keeper looks at the directories too. Without it only who has to do with one finds
+// out.
+enum class Keeper { looks, is_away };
 
 // Three partitions, two of them in a, so that the next one is made in b.
 struct Fixture : test::LogDirectories {
-    explicit Fixture(std::int64_t checkpoint_ms, std::optional<std::string> metadata = {}) {
+    explicit Fixture(Keeper keeper, std::optional<std::string> metadata = {}) {
         auto with = settings();
-        with.high_watermark_checkpoint_ms = checkpoint_ms;
+        with.high_watermark_checkpoint_ms = 10;
         with.on_failed = [this] { ++failures; };
         with.on_last_failed = [this](const std::string& why) {
             const std::lock_guard lock(mutex);
@@ -40,7 +41,7 @@ struct Fixture : test::LogDirectories {
         REQUIRE(made[0]->directory().parent_path() == path("a"));
         REQUIRE(made[1]->directory().parent_path() == path("b"));
         REQUIRE(made[2]->directory().parent_path() == path("a"));
-        logs->start_keeper();
+        if (keeper == Keeper::looks) logs->start_keeper();
     }
     ~Fixture() {
         for (const auto& each : made) each->resign();
@@ -81,7 +82,7 @@ struct Fixture : test::LogDirectories {
 }  // namespace
 
 TEST_CASE("a directory that is removed goes offline, though nothing is written in it") {
-    Fixture in(often);
+    Fixture in(Keeper::looks);
     in.take_away("b");
     wait_until([&] { return in.failures == 1; });
     CHECK(in.is_offline(1));
@@ -95,7 +96,7 @@ TEST_CASE("a directory that is removed goes offline, though nothing is written i
 }
 
 TEST_CASE("what is kept beside the logs is kept where there is a directory") {
-    Fixture in(often);
+    Fixture in(Keeper::looks);
     CHECK(in.logs->first_online() == in.path("a"));
     in.take_away("a");
     wait_until([&] { return in.failures == 1; });
@@ -103,7 +104,7 @@ TEST_CASE("what is kept beside the logs is kept where there is a directory") {
 }
 
 TEST_CASE("an empty directory in its place, as an unmount leaves one, is not taken for it") {
-    Fixture in(often);
+    Fixture in(Keeper::looks);
     fs::rename(in.path("b"), in.path("elsewhere"));
     fs::create_directory(in.path("b"));
     wait_until([&] { return in.failures == 1; });
@@ -111,7 +112,7 @@ TEST_CASE("an empty directory in its place, as an unmount leaves one, is not tak
 }
 
 TEST_CASE("what cannot be made in a directory that is gone is made in the next one") {
-    Fixture in(never);
+    Fixture in(Keeper::is_away);
     in.take_away("b");
     CHECK(in.create()->directory().parent_path() == in.path("a"));
     CHECK(in.is_offline(1));
@@ -120,7 +121,7 @@ TEST_CASE("what cannot be made in a directory that is gone is made in the next o
 }
 
 TEST_CASE("a segment that cannot be begun takes the directory offline that is gone") {
-    Fixture in(never);
+    Fixture in(Keeper::is_away);
     in.take_away("b");
     CHECK(append(*in.made[1]) == ErrorCode::kafka_storage_error);
     CHECK(in.is_offline(1));
@@ -128,7 +129,7 @@ TEST_CASE("a segment that cannot be begun takes the directory offline that is go
 }
 
 TEST_CASE("a partition that cannot be deleted takes the directory offline that is gone") {
-    Fixture in(never);
+    Fixture in(Keeper::is_away);
     in.take_away("b");
     in.made[1]->resign();
     in.logs->retire(in.made[1], topic_id);
@@ -137,7 +138,7 @@ TEST_CASE("a partition that cannot be deleted takes the directory offline that i
 }
 
 TEST_CASE("a partition whose own files are gone goes offline alone, and that is told") {
-    Fixture in(never);
+    Fixture in(Keeper::is_away);
     fs::remove_all(in.made[2]->directory());
     CHECK(append(*in.made[2]) == ErrorCode::kafka_storage_error);
     CHECK(in.made[2]->is_offline());
@@ -147,7 +148,7 @@ TEST_CASE("a partition whose own files are gone goes offline alone, and that is 
 }
 
 TEST_CASE("when the last directory is removed, the process has to end") {
-    Fixture in(often);
+    Fixture in(Keeper::looks);
     in.take_away("b");
     wait_until([&] { return in.failures == 1; });
     CHECK(in.logs->first_online() == in.path("a"));
@@ -158,11 +159,11 @@ TEST_CASE("when the last directory is removed, the process has to end") {
 }
 
 TEST_CASE("when the directory with the metadata is removed, the process has to end") {
-    Fixture in(often, "a/metadata");
+    Fixture in(Keeper::looks, "a/metadata");
     in.take_away("b");
     wait_until([&] { return in.failures == 1; });
     CHECK(in.words().empty());
-    Fixture other(often, "a");
+    Fixture other(Keeper::looks, "a");
     other.take_away("a");
     wait_until([&] { return !other.words().empty(); });
     CHECK(other.words().contains("metadata"));

@@ -10,8 +10,17 @@ using wire::Text;
 
 namespace {
 
+// While it lives, time passes for brokers when the test says so: no stall ends a session.
+struct StandingClock {
+    StandingClock() { BrokerFixture::stands_at_ms = 1'000'000; }
+    ~StandingClock() { BrokerFixture::stands_at_ms = -1; }
+
+    // Alarms are set by the machine's clock: who is due is awake as soon as it would be by that one.
+    static void pass(std::int64_t ms) { BrokerFixture::stands_at_ms += ms; }
+};
+
 // A broker whose groups do not wait for others to come.
-struct GroupsFixture : BrokerFixture {
+struct GroupsFixture : StandingClock, BrokerFixture {
     explicit GroupsFixture(std::vector<std::string> overrides = {"group.initial.rebalance.delay.ms=0"})
         : BrokerFixture(std::move(overrides)) {
         create_topic("t", 2);
@@ -24,8 +33,8 @@ struct GroupsFixture : BrokerFixture {
     static JoinGroupRequest joins(const std::string& group, const std::string& member = "") {
         JoinGroupRequest request;
         request.group_id = Text(group);
-        request.session_timeout_ms = 10'000;
-        request.rebalance_timeout_ms = 10'000;
+        request.session_timeout_ms = 300'000;
+        request.rebalance_timeout_ms = 300'000;
         request.member_id = Text(member);
         request.protocol_type = Text("consumer");
         auto& range = request.protocols.emplace_back();
@@ -309,7 +318,10 @@ TEST_SUITE("broker/group apis") {
         silent.session_timeout_ms = 50;
         const auto joined = in.call(silent, 3);
         CHECK(in.call(in.syncs("g", joined), 3).error_code == ErrorCode::none);
-        const auto next = in.call(in.joins("g"), 3);
+        auto waits = in.start(in.joins("g"), 3);
+        CHECK(in.state("g") == "PreparingRebalance");  // Behind the join, on the same thread.
+        in.pass(50);
+        const auto next = in.got(std::move(waits));
         CHECK(next.generation_id == 2);
         CHECK(next.leader == next.member_id);
     }
@@ -318,6 +330,9 @@ TEST_SUITE("broker/group apis") {
         GroupsFixture in({"group.initial.rebalance.delay.ms=20"});
         auto a = in.start(in.joins("g"), 3);
         auto b = in.start(in.joins("g"), 3);
+        CHECK(in.state("g") == "PreparingRebalance");  // Behind both joins, on the same thread.
+        // More than once: the second one made it begin anew.
+        while (a.wait_for(std::chrono::milliseconds(20)) != std::future_status::ready) in.pass(20);
         CHECK(in.got(std::move(a)).generation_id == 1);
         CHECK(in.got(std::move(b)).generation_id == 1);
     }

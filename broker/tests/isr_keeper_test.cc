@@ -5,14 +5,13 @@
 #include "broker/config/load.h"
 #include "broker/tests/peer.h"
 #include "broker/tests/replica.h"
+#include "broker/tests/wait_until.h"
 
 #include <doctest/doctest.h>
 
-#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -95,7 +94,7 @@ TEST_CASE("the controller is asked by name while the topic has no id, and by its
         {[&] { return image; }, [] { return std::int64_t{40}; }, Replica::steady_ms, nullptr});
     keeper.start();
     const auto becomes = [&](bool in_sync) {
-        while (leader.partition->is_in_sync(test::other) != in_sync) std::this_thread::yield();
+        test::wait_until([&] { return leader.partition->is_in_sync(test::other) == in_sync; });
     };
 
     auto wish = leader.partition->fetched_by(test::other, leader.end(), Replica::steady_ms());

@@ -2,27 +2,17 @@
 #pragma once
 
 #include "broker/replica/log_manager.h"
+#include "broker/tests/wait_until.h"
 #include "storage/tests/batches.h"
 #include "storage/tests/scratch.h"
 
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <functional>
 #include <future>
 #include <random>
-#include <thread>
 
 namespace test {
-
-// A condition that only a fault keeps from coming true.
-inline void wait_until(const std::function<bool()>& holds) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (!holds()) {
-        REQUIRE(std::chrono::steady_clock::now() < deadline);
-        std::this_thread::yield();
-    }
-}
 
 // What an append is answered.
 inline protocol::ErrorCode append(broker::Partition& partition,

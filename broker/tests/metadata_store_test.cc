@@ -2,6 +2,7 @@
 #include "broker/cluster/embedded_store.h"
 #include "broker/cluster/zookeeper_store.h"
 #include "coordinator/metadata/server/server.h"
+#include "coordinator/tests/held_port.h"
 #include "coordinator/tests/sim_disk.h"
 
 #include <doctest/doctest.h>
@@ -20,7 +21,8 @@ using Kind = StoreEvent::Kind;
 
 namespace {
 
-constexpr std::chrono::seconds patience{20};
+// Only a fault uses it up.
+constexpr std::chrono::seconds patience{300};
 
 void draw(std::span<std::byte> bytes) {
     static std::atomic<unsigned> next = 1;
@@ -48,13 +50,12 @@ public:
     void serve() {
         coordinator::MetadataServer::Settings at;
         at.hosts = {"127.0.0.1"};
-        at.port = port_;
+        at.port = port_.number();
         at.wall_ms = [] { return std::int64_t{1'000'000}; };
         at.monotonic_ms = [this] { return now_ms.load(); };
         auto serving = coordinator::MetadataServer::start(*service, at);
         REQUIRE_MESSAGE(serving, serving.error());
         server = std::move(*serving);
-        port_ = server->port();
     }
 
     std::unique_ptr<MetadataStore> open(std::optional<coordinator::SessionKey> last = {}) {
@@ -64,8 +65,8 @@ public:
             return std::move(*opened);
         }
         ZookeeperStore::Settings settings;
-        settings.connect = "127.0.0.1:" + std::to_string(port_) + "/below/here";
-        settings.session_timeout_ms = 10'000;
+        settings.connect = "127.0.0.1:" + std::to_string(port_.number()) + "/below/here";
+        settings.session_timeout_ms = 60'000;
         settings.last = last;
         settings.random = draw;
         auto opened = ZookeeperStore::open(std::move(settings));
@@ -80,7 +81,7 @@ public:
 private:
     sim::SimDisk disk_;
     const bool is_embedded_;
-    std::uint16_t port_ = 0;
+    const test::HeldPort port_;  // The server's, also while it is away.
 };
 
 // What a store has told.

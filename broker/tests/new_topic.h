@@ -13,7 +13,7 @@ namespace test {
 inline protocol::CreateTopicsRequest topic_on(const std::string& name,
                                               std::vector<base::BrokerId> replicas) {
     protocol::CreateTopicsRequest request;
-    request.timeout_ms = 30'000;
+    request.timeout_ms = 300'000;
     auto& topic = request.topics.emplace_back();
     topic.name = wire::Text(name);
     topic.num_partitions = -1;

@@ -82,6 +82,7 @@ public:
         ::shutdown(listener_, SHUT_RDWR);
         {
             const std::lock_guard lock(mutex_);
+            is_going_ = true;
             if (socket_ >= 0) ::shutdown(socket_, SHUT_RDWR);
         }
         thread_.join();
@@ -115,6 +116,8 @@ private:
     void hold(int socket) {
         const std::lock_guard lock(mutex_);
         socket_ = socket;
+        // It was accepted, and nobody could know of it yet who ended the others.
+        if (is_going_ && socket >= 0) ::shutdown(socket, SHUT_RDWR);
     }
 
     bool serve_one(int socket) {
@@ -133,8 +136,9 @@ private:
     const Handler handler_;
     int listener_ = -1;
     broker::Address address_;
-    std::mutex mutex_;  // Of socket_.
+    std::mutex mutex_;  // Of the two below.
     int socket_ = -1;
+    bool is_going_ = false;
     std::thread thread_;
 };
 

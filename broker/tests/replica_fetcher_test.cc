@@ -4,11 +4,11 @@
 
 #include "broker/tests/peer.h"
 #include "broker/tests/replica.h"
+#include "broker/tests/wait_until.h"
 #include "protocol/records/convert.h"
 #include "protocol/schema/api/offset_for_leader_epoch.h"
 
 #include <atomic>
-#include <thread>
 
 namespace {
 
@@ -121,7 +121,7 @@ void follow(Replica& follower, Replica& leader, const Leader& at, std::int32_t e
     settings.took = [](const base::TopicPartition&, std::size_t) {};
     broker::ReplicaFetcher fetcher(settings);
     fetcher.add(follower.partition, LeaderEpoch(epoch));
-    while (follower.high_watermark() != leader.end()) std::this_thread::yield();
+    test::wait_until([&] { return follower.high_watermark() == leader.end(); });
     fetcher.stop();
     CHECK(follower.end() == leader.end());
 }

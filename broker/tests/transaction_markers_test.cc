@@ -1,6 +1,7 @@
 // WriteTxnMarkers through handle(), on a partition that has an open transaction.
 
 #include "broker/tests/broker_fixture.h"
+#include "broker/tests/wait_until.h"
 #include "coordinator/group/group_id.h"
 #include "coordinator/group/group_record_format.h"
 #include "protocol/records/batch_builder.h"
@@ -126,13 +127,15 @@ TEST_CASE("offsets of a transaction count when its marker commits it, and are fo
         in.begin_transaction("__consumer_offsets", index.value(), record);
         in.in.restart();  // It is loaded with the transaction open.
         const auto fetched = [&] {
-            for (;;) {
+            Offset committed;
+            test::wait_until([&] {
                 const auto found = in.in.services().groups.fetch_offsets(
                     "g", std::vector<base::TopicPartition>{{"t", PartitionIndex(0)}}, false);
-                if (found.error != ErrorCode::coordinator_load_in_progress)
-                    return found.offsets.at(0).offset;
-                std::this_thread::yield();
-            }
+                if (found.error == ErrorCode::coordinator_load_in_progress) return false;
+                committed = found.offsets.at(0).offset;
+                return true;
+            });
+            return committed;
         };
         CHECK(fetched() == Offset(-1));
         CHECK(in.end_transaction("__consumer_offsets", index.value(), commits) == ErrorCode::none);

@@ -35,7 +35,7 @@ using base::PartitionIndex;
 using protocol::ErrorCode;
 
 // Only a fault uses it up.
-constexpr std::chrono::seconds patience{60};
+constexpr std::chrono::seconds patience{300};
 
 std::int64_t now_ms() {
     using namespace std::chrono;
@@ -86,7 +86,7 @@ public:
     Broker(std::int32_t id, const Metadata& metadata)
         : whole_({"broker.id=" + std::to_string(id), "listeners=PLAINTEXT://127.0.0.1:0",
                   "zookeeper.connect=" + metadata.address(), "milena.io.threads=1",
-                  "auto.leader.rebalance.enable=false",
+                  "auto.leader.rebalance.enable=false", "zookeeper.session.timeout.ms=40000",
                   "controlled.shutdown.retry.backoff.ms=50"}) {}
 
     // The error, if there is one. Any thread.
@@ -158,7 +158,7 @@ public:
         protocol::ProduceRequest request;
         request.transactional_id.reset();
         request.acks = -1;
-        request.timeout_ms = 30'000;
+        request.timeout_ms = 300'000;
         auto& asked = request.topic_data.emplace_back();
         asked.name = wire::Text(topic);
         auto& data = asked.partition_data.emplace_back();
