@@ -136,6 +136,8 @@ constexpr std::array keys = {
         }},
     Key{"enforceQuota",
         [](ZooConfig& to, std::string_view v) { return take_boolean(to.enforces_quotas, v); }},
+    Key{"znode.container.checkIntervalMs",
+        [](ZooConfig& to, std::string_view v) { return take_number(to.reap_every_ms, v, 1); }},
 };
 
 // For an ensemble, for Java, or made needless by how this service works.

@@ -44,6 +44,7 @@ struct ZooConfig {
     std::string admin_url = "/commands";
     std::string super_digest;  // "super:" and a digest; empty: nobody is.
     bool enforces_quotas = false;
+    std::int32_t reap_every_ms = 60'000;  // Containers and nodes whose time is over.
 };
 
 struct LoadedZooConfig {

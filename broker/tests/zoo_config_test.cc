@@ -67,7 +67,8 @@ TEST_CASE("every key is taken") {
         "autopurge.purgeInterval=0\n4lw.commands.whitelist=stat, ruok\nadmin.serverPort=0\n"
         "admin.serverAddress=127.0.0.1\nadmin.commandURL=/"
         "zk\nenforceQuota=true\ninitLimit=10\npreAllocSize=1024\n"
-        "DigestAuthenticationProvider.superDigest=super:abc=\nsnapSizeLimitInKb=0\n");
+        "DigestAuthenticationProvider.superDigest=super:abc=\nsnapSizeLimitInKb=0\n"
+        "znode.container.checkIntervalMs=5\n");
     REQUIRE(loaded.config);
     CHECK(loaded.config->data_log_dir == "/l");
     CHECK(loaded.config->client_port_address == "::1");
@@ -83,6 +84,7 @@ TEST_CASE("every key is taken") {
     CHECK(loaded.config->super_digest == "super:abc=");
     CHECK(loaded.config->enforces_quotas);
     CHECK(loaded.config->journal_room_kib == 1024);
+    CHECK(loaded.config->reap_every_ms == 5);
     REQUIRE(loaded.messages.size() == 1);
     CHECK(to_string(loaded.messages[0]) == "zoo.cfg:17: note: initLimit has no effect here");
 }

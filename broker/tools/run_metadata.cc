@@ -81,6 +81,7 @@ Result<std::unique_ptr<MetadataService>, std::string> start_service(const ZooCon
     settings.snapshots_kept = config.purges ? static_cast<std::size_t>(config.snapshots_kept) : 0;
     settings.super_digest = config.super_digest;
     settings.enforces_quotas = config.enforces_quotas;
+    settings.reap_every_ms = config.reap_every_ms;
     return MetadataService::start(std::move(settings));
 }
 

@@ -178,6 +178,21 @@ def keys():
                 checks.equal(peer.recv(1), b"", "jute.maxbuffer")
 
 
+def containers():
+    """One that has lost its last child goes when they are looked for."""
+    with Place() as place:
+        place.write(znode__container__checkIntervalMs=50)
+        with place.running():
+            client, everybody = jute.Client(place.port), [(31, "world", "anyone")]
+            checks.equal(client.call(jute.CREATE_CONTAINER, jute.create("/c", b"", everybody, 4))[0], 0, "a container")
+            client.call(jute.CREATE, jute.create("/c/a", b"", everybody, 0))
+            client.call(jute.DELETE, jute.text("/c/a") + jute.integer(-1))
+            no_node = -101
+            checks.that(until(lambda: client.call(jute.EXISTS, jute.text("/c") + b"\0")[0] == no_node),
+                        "znode.container.checkIntervalMs")
+            client.close()
+
+
 def room():
     """preAllocSize: the size of the journal when a little was stored, and after kill -9."""
     for size, low, high in ((0, 0, 10_000), (20, 20 * 1024, 30_000), (None, 64 * 1024, 80_000)):
@@ -279,7 +294,7 @@ def refusals():
 
 def main():
     logging.disable(logging.CRITICAL)   # kazoo tells of every broken connection
-    for each in (daemon, kafkas_scripts, keys, room, admin, powers, refusals):
+    for each in (daemon, kafkas_scripts, keys, containers, room, admin, powers, refusals):
         checks.run(each.__name__, each)
     return checks.finish()
 

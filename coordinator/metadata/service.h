@@ -118,6 +118,7 @@ public:
         std::int32_t session_timeout_min_ms = 4000;
         std::int32_t session_timeout_max_ms = 60000;
         std::int32_t full_disk_retry_ms = 1000;
+        std::int32_t reap_every_ms = 60'000;               // Empty containers, ended nodes.
         std::uint64_t journal_room_bytes_max = 64u << 20;  // See journal.h.
         std::uint64_t snapshot_every_bytes = 16u << 20;    // Of journal since the last one,
         std::int64_t snapshot_every_transactions = std::numeric_limits<std::int64_t>::max();

@@ -16,7 +16,6 @@ using storage::FaultKind;
 
 namespace {
 
-constexpr std::int64_t reap_every_ms = 60'000;  // As ZooKeeper (znode.container.checkIntervalMs).
 constexpr std::size_t reap_nodes_max = 1000;
 constexpr std::size_t snapshot_slice_nodes = 500;
 constexpr std::chrono::milliseconds mark_after{20};  // Without work for the journal.
@@ -67,7 +66,7 @@ MetadataService::Loop::Loop(Settings settings, DirectoryLocks locks,
     figures_.start.journal_ms.add(took.journal_ms);
     figures_.start.transactions.add(took.transactions);
     const std::int64_t now_ms = settings_.monotonic_ms();
-    next_reap_ms_ = now_ms + reap_every_ms;
+    next_reap_ms_ = now_ms + settings_.reap_every_ms;
     for (const auto& [id, session] : tree_->tree().sessions()) {
         expiry_.touch(id, session.timeout_ms, now_ms);
     }
@@ -380,7 +379,7 @@ void MetadataService::Loop::keep_house() {
         if (end_session(session)) ++sessions_expired_;
     }
     if (now_ms < next_reap_ms_) return;
-    next_reap_ms_ = now_ms + reap_every_ms;
+    next_reap_ms_ = now_ms + settings_.reap_every_ms;
     const auto reap = tree().decide_reap(reap_nodes_max, settings_.wall_ms());
     if (!reap.changes.empty()) apply(reap);
 }
