@@ -69,6 +69,8 @@ public:
             context->api_version = version;
             context->client_id = "test";
             context->now_ms = wall_ms();
+            // As a connection's frame does, it holds the records until they are written.
+            context->frame = std::make_shared<const Request>(request);
             auto answer = broker::handle(*context, std::move(request));
             if (auto* ready = std::get_if<Response>(&answer.held())) return promise->set_value(std::move(*ready));
             if (auto* ends = std::get_if<boost::asio::awaitable<broker::Ending<Response>>>(&answer.held())) {

@@ -2,6 +2,7 @@
 // DescribeProducers, through handle() on a real log.
 
 #include "broker/tests/broker_fixture.h"
+#include "broker/tests/wait_until.h"
 #include "protocol/records/batch_builder.h"
 #include "storage/tests/eviction.h"
 
@@ -290,7 +291,7 @@ TEST_CASE("what inflates a lot and wants no answer is written all the same, and 
     BrokerFixture in;
     in.create_topic("t");
     CHECK_THROWS_WITH(BrokerFixture::got(in.start(produce_request(heavy(), 0), 9)), "no answer");
-    CHECK(list_offset(in, -1).offset == Offset(3));
+    test::wait_until([&] { return list_offset(in, -1).offset == Offset(3); });
     auto broken = heavy();
     broken.back() ^= std::byte{1};
     CHECK(produce(in, broken).error_code == ErrorCode::corrupt_message);
