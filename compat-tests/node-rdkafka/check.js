@@ -5,16 +5,17 @@ const kafka = require('node-rdkafka');
 const { checks, Waiter, range } = require('../harness/checks.js');
 
 const { BOOTSTRAP } = process.env;
+const TIMEOUT = 60000;
 const call = (object, method, ...rest) => new Promise((resolve, reject) => {
   object[method](...rest, (error, value) => (error ? reject(error) : resolve(value)));
 });
 const admin = kafka.AdminClient.create({ 'bootstrap.servers': BOOTSTRAP });
 
 const create = (topic, partitions) => call(admin, 'createTopic',
-  { topic, num_partitions: partitions, replication_factor: 1, config: {} });
+  { topic, num_partitions: partitions, replication_factor: 1, config: {} }, TIMEOUT);
 
 async function connected(client) {
-  await call(client, 'connect', {});
+  await call(client, 'connect', { timeout: TIMEOUT });
   return client;
 }
 
@@ -40,7 +41,7 @@ class Member {
     this.seen = [];
     this.waiter = waiter;
     this.consumer = new kafka.KafkaConsumer({
-      'bootstrap.servers': BOOTSTRAP, 'group.id': group, 'auto.commit.interval.ms': 100, 'session.timeout.ms': 10000,
+      'bootstrap.servers': BOOTSTRAP, 'group.id': group, 'auto.commit.interval.ms': 100, 'session.timeout.ms': 60000,
       'heartbeat.interval.ms': 500,
       rebalance_cb: true,
       ...options,
@@ -113,14 +114,14 @@ async function topics() {
   await create('node-rdkafka-admin', 2);
   const again = await create('node-rdkafka-admin', 2).then(() => 'it was not', ({ code }) => code);
   checks.equal(again, kafka.CODES.ERRORS.ERR_TOPIC_ALREADY_EXISTS, 'creating a topic again is refused');
-  await call(admin, 'createPartitions', 'node-rdkafka-admin', 5);
+  await call(admin, 'createPartitions', 'node-rdkafka-admin', 5, TIMEOUT);
   const producer = await connected(new kafka.Producer({ 'bootstrap.servers': BOOTSTRAP }));
-  const metadata = await call(producer, 'getMetadata', { topic: 'node-rdkafka-admin' });
+  const metadata = await call(producer, 'getMetadata', { topic: 'node-rdkafka-admin', timeout: TIMEOUT });
   const described = metadata.topics.find(({ name }) => name === 'node-rdkafka-admin');
   checks.equal(described.partitions.length, 5, 'partitions are added');
   await call(producer, 'disconnect');
-  await call(admin, 'deleteTopic', 'node-rdkafka-admin');
-  const gone = await call(admin, 'deleteTopic', 'node-rdkafka-admin').then(() => 'it was not', ({ code }) => code);
+  await call(admin, 'deleteTopic', 'node-rdkafka-admin', TIMEOUT);
+  const gone = await call(admin, 'deleteTopic', 'node-rdkafka-admin', TIMEOUT).then(() => 'it was not', ({ code }) => code);
   checks.equal(gone, kafka.CODES.ERRORS.ERR_UNKNOWN_TOPIC_OR_PART, 'deleting a topic again is refused');
 }
 
