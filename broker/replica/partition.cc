@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 namespace broker {
@@ -28,6 +29,19 @@ std::int64_t steady_ms() {
 }
 
 constexpr std::uint64_t dirty_step = std::uint64_t{64} << 20;
+
+struct Dirt {
+    std::uint64_t bytes = 0;
+    std::int64_t flush_ms = 0;
+};
+
+// What is to be flushed and has not been told; then it is, up to `told`.
+Dirt take_dirt(const storage::Log& log, std::uint64_t& told) {
+    const auto bytes = log.unflushed_bytes();
+    if (bytes == 0 || bytes < told) return {};
+    told = bytes + dirty_step;
+    return {bytes, log.config().flush_ms};
+}
 
 }  // namespace
 
@@ -134,17 +148,12 @@ void Partition::write_queued(std::int64_t now_ms) {
         std::vector<Told> told;
         std::vector<std::shared_ptr<FetchWaiter>> woken;
         std::vector<std::shared_ptr<FetchWaiter>> replicas;
-        std::uint64_t dirty_bytes = 0;
-        std::int64_t flush_ms = 0;
+        Dirt dirt;
         {
             const std::lock_guard lock(mutex_);
             if (written) {
                 log_->commit(std::move(*group));
-                if (log_->unflushed_bytes() >= dirty_told_) {
-                    dirty_bytes = log_->unflushed_bytes();
-                    dirty_told_ = dirty_bytes + dirty_step;
-                    flush_ms = log_->config().flush_ms;
-                }
+                dirt = take_dirt(*log_, dirty_told_);
                 woken = move_high_watermark();
                 replicas = replica_fetches_;
                 told = take_satisfied();
@@ -160,7 +169,7 @@ void Partition::write_queued(std::int64_t now_ms) {
         for (auto& each : told) each.done(each.error);
         for (const auto& waiter : woken) waiter->arrived(bytes);
         for (const auto& waiter : replicas) waiter->arrived(bytes);
-        if (dirty_bytes > 0) hooks_.dirtied(dirty_bytes, flush_ms);
+        if (dirt.bytes > 0) hooks_.dirtied(dirt.bytes, dirt.flush_ms);
     }
 }
 
@@ -256,12 +265,22 @@ void Partition::sync_while_awaited() {
 
 void Partition::flush(storage::FlushKind kind) {
     std::optional<storage::FlushPlan> plan;
+    Dirt dirt;
     {
         const std::lock_guard lock(mutex_);
-        if (state_ == State::offline || held_ != nullptr) return;
-        plan = log_->begin_flush(kind);
+        if (state_ == State::offline) return;
+        if (held_ == nullptr) plan = log_->begin_flush(kind);
+        // It is somebody else's turn: who asked takes the log for clean now, and is to come again.
+        if (held_ != nullptr || (!plan && log_->is_flushing())) {
+            dirty_told_ = 0;
+            dirt = take_dirt(*log_, dirty_told_);
+        }
     }
-    if (!plan) return;
+    if (!plan) {
+        constexpr auto not_at_once = std::numeric_limits<std::int64_t>::max();
+        if (dirt.bytes > 0) hooks_.dirtied(dirt.bytes, not_at_once);
+        return;
+    }
     const Offset end = plan->end();
     const auto flushed = log_->flush(*plan);
     std::vector<Told> told;
@@ -272,6 +291,8 @@ void Partition::flush(storage::FlushKind kind) {
         step_ended();
         if (flushed) synced_ = std::max(synced_, end);
         dirty_told_ = 0;
+        // What came meanwhile, since nothing may come after it.
+        if (flushed) dirt = take_dirt(*log_, dirty_told_);
         told = take_satisfied();
         if (!flushed) {
             // Written, and not known to be durable: whoever asked for that must not be told so.
@@ -282,6 +303,7 @@ void Partition::flush(storage::FlushKind kind) {
     }
     if (!flushed) fail_disk(flushed.error());
     for (auto& each : told) each.done(each.error);
+    if (dirt.bytes > 0) hooks_.dirtied(dirt.bytes, dirt.flush_ms);
 }
 
 // A full disk may have room again. Whether more than this log has failed, its directory knows.

@@ -162,8 +162,8 @@ public:
     struct Hooks {
         // It has gone offline: files of its log are damaged or gone, or the disk under it fails.
         std::function<void(const storage::Fault&)> failed;
-        // The log has bytes that are not synced: once after it was clean, and again whenever
-        // another 64 MiB have come.
+        // The log has bytes that are not synced: once after it was clean, again whenever another
+        // 64 MiB have come, and when a flush has left some, or could not be.
         std::function<void(std::uint64_t bytes, std::int64_t flush_ms)> dirtied;
     };
 

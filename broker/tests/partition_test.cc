@@ -24,7 +24,7 @@ struct Fixture {
             base::TopicPartition{"orders", base::PartitionIndex(0)}, base::Uuid{},
             std::move(in.log), pool, pace,
             Partition::Hooks{.failed = [this](const storage::Fault&) { ++failures; },
-                             .dirtied = [](std::uint64_t, std::int64_t) {}});
+                             .dirtied = [this](std::uint64_t, std::int64_t) { ++dirtied; }});
         partition->become_leader(LeaderEpoch(0));
         hold();
     }
@@ -74,6 +74,7 @@ struct Fixture {
     std::deque<std::vector<std::byte>> bytes;
     std::deque<std::optional<ErrorCode>> answers;
     int failures = 0;
+    int dirtied = 0;
 };
 
 }  // namespace
@@ -112,6 +113,26 @@ TEST_SUITE("broker/partition") {
     TEST_CASE("without flush.messages nothing waits for the disk") {
         Fixture in(storage::never_ms);
         for (int i = 0; i < 20; ++i) CHECK(in.answers[in.append()] == ErrorCode::none);
+    }
+
+    TEST_CASE("what comes while the log is flushed is flushed too, though nothing comes after it") {
+        Fixture in(storage::never_ms);
+        in.append();
+        in.append();
+        CHECK(in.dirtied == 1);
+        in.in.disk.during_sync([&] {
+            in.append();
+            CHECK(in.dirtied == 1);
+            // Somebody else flushes meanwhile: the log is not clean for that.
+            in.partition->flush(storage::FlushKind::checkpoint);
+            CHECK(in.dirtied == 2);
+        });
+        in.partition->flush(storage::FlushKind::checkpoint);
+        CHECK(in.dirtied == 3);
+        in.partition->flush(storage::FlushKind::checkpoint);
+        CHECK(in.dirtied == 3);
+        CHECK(in.partition->look([](const storage::Log& log) { return log.recovery_point(); }) ==
+              Offset(3));
     }
 
     TEST_CASE("a sync that fails acknowledges nothing, and takes the directory with it") {

@@ -27,6 +27,7 @@
 #include "storage/no_wait.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 #include <random>
@@ -56,6 +57,8 @@ public:
         fail_kind_ = kind;
     }
     void fail_reads() { fails_reads_ = true; }
+    // `call` is made while the next file is synced.
+    void during_sync(std::function<void()> call) { during_sync_ = std::move(call); }
     std::uint64_t changes() const noexcept { return changes_; }
     std::uint64_t syncs() const noexcept { return syncs_; }  // Of files and of directories.
     // No file is in memory any more until somebody waits for some of it.
@@ -269,6 +272,7 @@ private:
         Result<void> sync() override {
             if (auto done = disk_.change("fdatasync", name_); !done) return done;
             data_->durable = data_->now;
+            if (const auto call = std::exchange(disk_.during_sync_, nullptr)) call();
             return {};
         }
         Result<void> truncate(std::uint64_t bytes) override {
@@ -388,6 +392,7 @@ private:
     storage::FaultKind fail_kind_ = storage::FaultKind::io;
     bool was_dead_ = false;
     bool fails_reads_ = false;
+    std::function<void()> during_sync_;
 };
 
 }  // namespace test
