@@ -31,6 +31,8 @@ from . import kafka
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SERVING = re.compile(r"\bserving PLAINTEXT://\S+")
 METADATA_SERVING = re.compile(r"^serving ")
+# The last that Apache ZooKeeper does at its start. It listens before; who connects then may never be answered nor closed.
+ZOOKEEPER_SERVING = re.compile("Using checkIntervalMs")
 START_SECONDS = 120     # In which a process serves, also on a machine that has much else to do.
 
 # What clients' tests expect of a broker. Kafka's own defaults are made for three machines.
@@ -179,7 +181,7 @@ class Zookeeper:
                               "extendedTypesEnabled=true\ntickTime=1000\n")
         self.process = Process(java(self.home, "128m", "org.apache.zookeeper.server.quorum.QuorumPeerMain", properties),
                                self.log)
-        self.process.wait_for(re.compile("binding to port"), START_SECONDS)
+        self.process.wait_for(ZOOKEEPER_SERVING, START_SECONDS)
 
     def kill(self):
         self.process.end(signal.SIGKILL, 10)

@@ -41,7 +41,8 @@ class Outside(brokers.Milena):
 
     def __init__(self, zookeeper, chroot="", **settings):
         super().__init__({"zookeeper.connect": f"127.0.0.1:{zookeeper.port}{chroot}",
-                          "zookeeper.session.timeout.ms": str(SESSION_MS), **settings})
+                          "zookeeper.session.timeout.ms": str(SESSION_MS),
+                          "zookeeper.connection.timeout.ms": str(1000 * WAIT), **settings})
 
     def call(self, name, version, **values):
         with wire.Connection(self.port, 2 * WAIT) as connection:
@@ -213,7 +214,8 @@ def refusals(zookeeper):
         with tempfile.TemporaryDirectory(prefix="milena-test-refused-") as folder:
             properties = pathlib.Path(folder) / "server.properties"
             values = {"listeners": f"PLAINTEXT://127.0.0.1:{brokers.free_port()}", "log.dirs": f"{folder}/data",
-                      "zookeeper.connect": connect, "zookeeper.session.timeout.ms": str(SESSION_MS), "broker.id": "0", **settings}
+                      "zookeeper.connect": connect, "zookeeper.session.timeout.ms": str(SESSION_MS),
+                      "zookeeper.connection.timeout.ms": str(1000 * WAIT), "broker.id": "0", **settings}
             properties.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
             binary = os.environ.get("MILENA_BINARY", str(brokers.ROOT / "build/milena"))
             done = subprocess.run([binary, "server", str(properties)], capture_output=True, text=True, timeout=2 * WAIT)

@@ -19,7 +19,6 @@ import signal
 import struct
 import sys
 import tempfile
-import time
 
 import jute
 from harness import brokers, kafka
@@ -90,14 +89,8 @@ def theirs(more="maxClientCnxns=0\n"):
                    "-Dzookeeper.digest.enabled=false", f"-D{NO_REAPING}={A_DAY_MS}", "-Dlog4j.configuration=file:" +
                    str(pathlib.Path(__file__).resolve().parent.parent / "harness/log4j.properties"),
                    "-cp", f"{home}/libs/*", "org.apache.zookeeper.server.quorum.QuorumPeerMain"], more)
-    deadline = time.monotonic() + brokers.START_SECONDS
-    while time.monotonic() < deadline and not place.process.ended:
-        with contextlib.suppress(OSError):      # A word, not a session: nothing is left of it.
-            if "\nMode: " in jute.four_letters(place.port, "srvr"):
-                return place
-        with contextlib.suppress(RuntimeError):
-            place.process.wait_for(re.compile("no such line"), 0.1)
-    raise RuntimeError("Apache ZooKeeper does not answer: " + "".join(place.process.lines[-20:]))
+    place.process.wait_for(brokers.ZOOKEEPER_SERVING, brokers.START_SECONDS)
+    return place
 
 
 class Side:
