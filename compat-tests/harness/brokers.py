@@ -404,8 +404,9 @@ class ApacheKafka43(ApacheKafka39):
             "controller.listener.names": "CONTROLLER", "log.dirs": self.data,
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
-            # Its own controller takes it for dead after nine seconds in which it did not run.
-            "broker.session.timeout.ms": "60000", **settings})
+            # Its own controller takes it for dead when it did not run for nine seconds, if not told otherwise; and for alive as
+            # long after a kill: until then it does not let the next one in.
+            "broker.session.timeout.ms": "18000", "initial.broker.registration.timeout.ms": str(1000 * START_SECONDS), **settings})
         if not self.data.exists():
             subprocess.run(self.java("128m", "kafka.tools.StorageTool", "format", "-t", "MilenaTestCluster0000w",
                                      "-c", self.properties), check=True, stdout=subprocess.DEVNULL)
