@@ -165,11 +165,12 @@ void Partition::write_queued(std::int64_t now_ms) {
             tell_holder();
             step_ended();
         }
+        // The hooks first: whoever has heard of the last write may end what they work with.
         if (!written) fail_disk(written.error());
+        if (dirt.bytes > 0) hooks_.dirtied(dirt.bytes, dirt.flush_ms);
         for (auto& each : told) each.done(each.error);
         for (const auto& waiter : woken) waiter->arrived(bytes);
         for (const auto& waiter : replicas) waiter->arrived(bytes);
-        if (dirt.bytes > 0) hooks_.dirtied(dirt.bytes, dirt.flush_ms);
     }
 }
 
@@ -302,8 +303,8 @@ void Partition::flush(storage::FlushKind kind) {
         }
     }
     if (!flushed) fail_disk(flushed.error());
-    for (auto& each : told) each.done(each.error);
     if (dirt.bytes > 0) hooks_.dirtied(dirt.bytes, dirt.flush_ms);
+    for (auto& each : told) each.done(each.error);
 }
 
 // A full disk may have room again. Whether more than this log has failed, its directory knows.
