@@ -154,7 +154,7 @@ void ControllerDriver::look_around() {
     while (!places_.is_empty() || unreported_) {
         if (!is_in_office()) return;
         auto places = std::exchange(places_, {});
-        const auto look = [this](bool& place, auto at) {
+        const auto look = [](bool& place, auto at) {
             if (place && at()) place = false;
         };
         look(places.brokers, [this] { return look_at_brokers().has_value(); });
