@@ -46,6 +46,14 @@ bool is_sound(const DescribeTopicPartitionsRequest::Cursor& cursor,
            });
 }
 
+// Where the next page begins.
+DescribeTopicPartitionsResponse::NextCursor cursor_at(const std::string& topic, std::size_t index) {
+    DescribeTopicPartitionsResponse::NextCursor cursor;
+    cursor.topic_name = wire::Text(topic);
+    cursor.partition_index = base::PartitionIndex(static_cast<std::int32_t>(index));
+    return cursor;
+}
+
 DescribeTopicPartitionsResponse refused(const DescribeTopicPartitionsRequest& request,
                                         ErrorCode error) {
     DescribeTopicPartitionsResponse response;
@@ -97,9 +105,7 @@ Answer<DescribeTopicPartitionsResponse> handle(RequestContext& context,
         std::size_t index =
             *name == from ? static_cast<std::size_t>(request.cursor->partition_index.value()) : 0;
         if (left == 0) {
-            response.next_cursor.emplace();
-            response.next_cursor->topic_name = wire::Text(*name);
-            response.next_cursor->partition_index = base::PartitionIndex(0);
+            response.next_cursor = cursor_at(*name, 0);
             break;
         }
         answer.topic_id = topic->id;
@@ -110,10 +116,7 @@ Answer<DescribeTopicPartitionsResponse> handle(RequestContext& context,
         const bool whole = index >= topic->partitions.size();
         response.topics.push_back(std::move(answer));
         if (whole) continue;
-        response.next_cursor.emplace();
-        response.next_cursor->topic_name = wire::Text(*name);
-        response.next_cursor->partition_index =
-            base::PartitionIndex(static_cast<std::int32_t>(index));
+        response.next_cursor = cursor_at(*name, index);
         break;
     }
     response.throttle_time_ms = context.throttle(0);
