@@ -18,11 +18,6 @@ void Flusher::forget(LogId log) {
     dirty_.erase(log);
 }
 
-void Flusher::put_back(LogId log, std::uint64_t bytes, std::int64_t now_ms,
-                       std::int64_t age_ms_max) {
-    dirtied(log, bytes, now_ms, age_ms_max);
-}
-
 Flusher::Round Flusher::take_round(std::int64_t now_ms) {
     Round round;
     const bool is_due = std::ranges::any_of(

@@ -40,8 +40,6 @@ public:
     };
     // What to do now; empty when nothing is due. Logs in it are clean until dirtied again.
     Round take_round(std::int64_t now_ms);
-    // A log of the round could not be flushed for want of its turn: it stays dirty.
-    void put_back(LogId log, std::uint64_t bytes, std::int64_t now_ms, std::int64_t age_ms_max);
 
     // When to ask again: the next moment at which something is due; nothing-dirty gives
     // the largest number.

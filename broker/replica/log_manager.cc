@@ -224,8 +224,7 @@ Result<std::shared_ptr<Partition>, std::string> LogManager::create(
     while (Held* const chosen = choose_directory(at)) {
         auto log = chosen->directory->create(at, id, config, settings_.wall_ms(), settings_.seed);
         if (log) {
-            // The keeper reads it, and never before it was set.
-            if (!chosen->was_read) chosen->was_read = true;
+            chosen->was_read = true;
             auto made = adopt(*chosen, at, topic_id, std::move(*log), std::nullopt);
             if (chosen->offline) made->go_offline();  // It has failed meanwhile.
             return made;
@@ -430,9 +429,8 @@ void LogManager::start_cleaner() {
     ports.replaced = [this](Partition& partition, storage::Dropped dropped) {
         doom(partition, std::move(dropped));
     };
-    // One after the other: what was looked at later is written later.
-    ports.cleaned = [this, turn = std::make_shared<std::mutex>()](Partition&) {
-        const std::lock_guard lock(*turn);
+    ports.cleaned = [this](Partition&) {
+        const std::lock_guard lock(cleaned_);
         for (auto& held : held_) checkpoint_round(*held, storage::Checkpoint::cleaner);
     };
     cleaner_ = std::make_unique<LogCleaner>(std::move(ports));

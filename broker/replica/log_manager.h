@@ -170,7 +170,7 @@ private:
         storage::Offsets last_high_watermarks;
         storage::Offsets last_log_starts;
         storage::Offsets last_cleaned;
-        bool was_read = false;  // Its logs are loaded: checkpoints may be written.
+        std::atomic<bool> was_read = false;  // Its logs are loaded: checkpoints may be written.
         std::set<base::TopicPartition> left_out;  // What stands in another directory as well.
         WritePace pace;
     };
@@ -228,6 +228,9 @@ private:
     storage::FileCache files_;
     std::optional<storage::Identity> identity_;
 
+    // Held while a cleaner thread writes its checkpoints; mutex_ is taken under it. What was looked
+    // at later is written later.
+    std::mutex cleaned_;
     mutable std::mutex mutex_;  // Of what is below, and of each Held's flusher and partitions.
     std::vector<std::unique_ptr<Held>> held_;
     storage::Flusher::LogId next_log_ = 1;

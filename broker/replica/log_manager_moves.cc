@@ -107,7 +107,7 @@ ErrorCode LogManager::move(const base::TopicPartition& at,
     {
         const std::lock_guard lock(mutex_);
         moves_.emplace(at, made);
-        if (!target->was_read) target->was_read = true;
+        target->was_read = true;
     }
     mover_->add(std::move(made));
     return ErrorCode::none;

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <utility>
 
 namespace broker {
@@ -29,19 +28,6 @@ std::int64_t steady_ms() {
 }
 
 constexpr std::uint64_t dirty_step = std::uint64_t{64} << 20;
-
-struct Dirt {
-    std::uint64_t bytes = 0;
-    std::int64_t flush_ms = 0;
-};
-
-// What is to be flushed and has not been told; then it is, up to `told`.
-Dirt take_dirt(const storage::Log& log, std::uint64_t& told) {
-    const auto bytes = log.unflushed_bytes();
-    if (bytes == 0 || bytes < told) return {};
-    told = bytes + dirty_step;
-    return {bytes, log.config().flush_ms};
-}
 
 }  // namespace
 
@@ -153,7 +139,7 @@ void Partition::write_queued(std::int64_t now_ms) {
             const std::lock_guard lock(mutex_);
             if (written) {
                 log_->commit(std::move(*group));
-                dirt = take_dirt(*log_, dirty_told_);
+                dirt = take_dirt();
                 woken = move_high_watermark();
                 replicas = replica_fetches_;
                 told = take_satisfied();
@@ -264,27 +250,27 @@ void Partition::sync_while_awaited() {
     }
 }
 
+// What is to be flushed and has not been told of; it counts as told then. Requires mutex_.
+Partition::Dirt Partition::take_dirt() {
+    const auto bytes = log_->unflushed_bytes();
+    if (bytes == 0 || bytes < dirty_told_) return {};
+    dirty_told_ = bytes + dirty_step;
+    return {bytes, log_->config().flush_ms};
+}
+
 void Partition::flush(storage::FlushKind kind) {
     std::optional<storage::FlushPlan> plan;
-    Dirt dirt;
     {
         const std::lock_guard lock(mutex_);
-        if (state_ == State::offline) return;
-        if (held_ == nullptr) plan = log_->begin_flush(kind);
-        // It is somebody else's turn: who asked takes the log for clean now, and is to come again.
-        if (held_ != nullptr || (!plan && log_->is_flushing())) {
-            dirty_told_ = 0;
-            dirt = take_dirt(*log_, dirty_told_);
-        }
+        // Whose turn it is tells at its end what is left.
+        if (state_ == State::offline || held_ != nullptr) return;
+        plan = log_->begin_flush(kind);
     }
-    if (!plan) {
-        constexpr auto not_at_once = std::numeric_limits<std::int64_t>::max();
-        if (dirt.bytes > 0) hooks_.dirtied(dirt.bytes, not_at_once);
-        return;
-    }
+    if (!plan) return;
     const Offset end = plan->end();
     const auto flushed = log_->flush(*plan);
     std::vector<Told> told;
+    Dirt dirt;
     {
         const std::lock_guard lock(mutex_);
         log_->finish_flush(std::move(*plan), flushed.has_value());
@@ -292,8 +278,9 @@ void Partition::flush(storage::FlushKind kind) {
         step_ended();
         if (flushed) synced_ = std::max(synced_, end);
         dirty_told_ = 0;
-        // What came meanwhile, since nothing may come after it.
-        if (flushed) dirt = take_dirt(*log_, dirty_told_);
+        // What came meanwhile: whoever asked for a flush takes the log for clean, and nothing more
+        // may come.
+        if (flushed) dirt = take_dirt();
         told = take_satisfied();
         if (!flushed) {
             // Written, and not known to be durable: whoever asked for that must not be told so.
@@ -307,8 +294,8 @@ void Partition::flush(storage::FlushKind kind) {
     for (auto& each : told) each.done(each.error);
 }
 
-// A full disk may have room again. Whether more than this log has failed, its directory knows.
-// Before those are told who waited: what is offline is, for whoever has heard of it.
+// A full disk may have room again. Whether more than this log has failed, its directory knows. Called
+// before those who waited are told, so that who has heard of a failure finds offline what is.
 void Partition::fail_disk(const storage::Fault& fault) {
     if (fault.kind == FaultKind::no_space || fault.kind == FaultKind::busy)
         return base::log_error("storage", fault.detail);

@@ -163,7 +163,7 @@ public:
         // It has gone offline: files of its log are damaged or gone, or the disk under it fails.
         std::function<void(const storage::Fault&)> failed;
         // The log has bytes that are not synced: once after it was clean, again whenever another
-        // 64 MiB have come, and when a flush has left some, or could not be.
+        // 64 MiB have come, and when a flush or a move has left some.
         std::function<void(std::uint64_t bytes, std::int64_t flush_ms)> dirtied;
     };
 
@@ -416,6 +416,11 @@ private:
     std::vector<Told> take_failed_syncs();
     std::vector<std::shared_ptr<FetchWaiter>> move_high_watermark();
     void fail_disk(const storage::Fault& fault);
+    struct Dirt {
+        std::uint64_t bytes = 0;
+        std::int64_t flush_ms = 0;
+    };
+    Dirt take_dirt();
     storage::Dropped drop_old_segments(const storage::RetentionPlan& plan, std::int64_t now_ms);
     Positions positions_locked() const noexcept;
     PartitionRead read_once(const ReadRequest& request, bool& again);

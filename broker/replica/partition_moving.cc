@@ -56,6 +56,7 @@ Result<void, Fault> Partition::take_over(storage::Log& copy, WritePace& pace,
     }
     auto settled = settle();
     std::vector<Told> told;
+    Dirt dirt;
     {
         const std::lock_guard lock(mutex_);
         held_ = nullptr;
@@ -66,11 +67,14 @@ Result<void, Fault> Partition::take_over(storage::Log& copy, WritePace& pace,
             log_->trade_places(copy);
             pace_.store(&pace, std::memory_order_relaxed);
             synced_ = std::max(synced_, log_->recovery_point());
-            dirty_told_ = 0;
         }
+        // A flush that was asked for meanwhile was none.
+        dirty_told_ = 0;
+        dirt = take_dirt();
         told = take_satisfied();
         if (awaits_sync() && !is_syncing_ && state_ != State::offline) start_sync();
     }
+    if (dirt.bytes > 0) hooks_.dirtied(dirt.bytes, dirt.flush_ms);
     for (auto& each : told) each.done(each.error);
     write_queued(now_ms);  // What was queued meanwhile.
     return settled;

@@ -122,15 +122,14 @@ TEST_SUITE("broker/partition") {
         CHECK(in.dirtied == 1);
         in.in.disk.during_sync([&] {
             in.append();
-            CHECK(in.dirtied == 1);
-            // Somebody else flushes meanwhile: the log is not clean for that.
+            // Whoever asks for a flush while there is one comes when that has ended, not at once.
             in.partition->flush(storage::FlushKind::checkpoint);
-            CHECK(in.dirtied == 2);
+            CHECK(in.dirtied == 1);
         });
         in.partition->flush(storage::FlushKind::checkpoint);
-        CHECK(in.dirtied == 3);
+        CHECK(in.dirtied == 2);
         in.partition->flush(storage::FlushKind::checkpoint);
-        CHECK(in.dirtied == 3);
+        CHECK(in.dirtied == 2);
         CHECK(in.partition->look([](const storage::Log& log) { return log.recovery_point(); }) ==
               Offset(3));
     }
