@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 import ids
 from harness import brokers, kafka
 from harness.checks import Checks, exit_with
-from harness.cluster import agreed_controller, elect, in_sync, led_by, readable_directory, same_directories, until_replicated, wait_until
+from harness.cluster import agreed_controller, elect, in_sync, led_by, readable_directory, stop_the_same, wait_until
 from harness.load import Load
 from members import EVERYBODY, KafkaMember, Member, controller, create_topic, metadata_service, one_cluster, topics
 
@@ -212,12 +212,8 @@ def isr_notes(metadata_port):
 
 def end_of(cluster):
     """They stop, and have the same."""
+    stop_the_same(checks, cluster, TOPIC)
     if checks.failed == 0:
-        checks.run("the replicas", until_replicated, checks, cluster)
-    for broker in reversed(cluster):
-        broker.stop()
-    if checks.failed == 0:
-        checks.run("the directories", same_directories, checks, cluster, TOPIC)
         checks.run("a directory", readable_directory, checks, cluster[-1], TOPIC)
     else:
         for broker in cluster:

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness import wire
 from harness.checks import Checks, exit_with
-from harness.cluster import agreed_controller, in_sync, led_by, partitions, same_directories, until_replicated, wait_until
+from harness.cluster import agreed_controller, in_sync, led_by, partitions, stop_the_same, wait_until
 from harness.load import Load
 from ids import zk
 from members import EVERYBODY, KafkaMember, Member, metadata_service, one_cluster
@@ -178,13 +178,8 @@ def run(name, members, victim):
         checks.run(name, scenario, cluster, cluster[victim], service.port)
         holder = agreed_controller(cluster)
         checks.that(isinstance(cluster[holder - 1], members[0]), f"{name}, to the end", holder)
-        if checks.failed == 0:
-            checks.run("the replicas", until_replicated, checks, cluster)
-        for broker in reversed(cluster):
-            broker.stop()
-        if checks.failed == 0:
-            checks.run("the directories", same_directories, checks, cluster, TOPIC)
-        else:
+        stop_the_same(checks, cluster, TOPIC)
+        if checks.failed:
             for broker in cluster:
                 print(f"--- the last lines of broker {broker.number}\n{broker.log_tail()}---")
 

@@ -107,6 +107,16 @@ def same_directories(checks, cluster, topic):
         checks.that(all(log == logs[0] for log in logs), f"{name}: the same bytes at every broker")
 
 
+def stop_the_same(checks, cluster, topic):
+    """They stop, the last first, and have the same logs."""
+    if checks.failed == 0:
+        checks.run("the replicas", until_replicated, checks, cluster)
+    for broker in reversed(cluster):
+        broker.stop()
+    if checks.failed == 0:
+        checks.run("the directories", same_directories, checks, cluster, topic)
+
+
 def readable_directory(checks, broker, topic):
     """Apache Kafka's own kafka-dump-log finds nothing wrong with the topic's logs."""
     files = [str(file) for file in sorted(broker.data.glob(f"{topic}-*/*.log"))]
