@@ -26,7 +26,7 @@ import tempfile
 import threading
 import time
 
-from . import kafka
+from . import kafka, wire
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SERVING = re.compile(r"\bserving PLAINTEXT://\S+")
@@ -367,10 +367,22 @@ class ApacheKafka39(Broker):
             self.process = Process(self.java("512m", "kafka.Kafka", properties), self.log)
             try:
                 self.process.wait_for(self.started, START_SECONDS)
-                return
+                return self.wait_to_be_known()
             except RuntimeError as error:
                 if "NodeExists" not in str(error) or time.monotonic() > deadline:
                     raise
+
+    def wait_to_be_known(self):
+        """It has started before its controller told it who is there: an admin client that hears of nobody may never ask again."""
+        deadline = time.monotonic() + START_SECONDS
+        with wire.Connection(self.port) as connection:
+            while True:
+                found = connection.call("Metadata", 4, topics=[], allow_auto_topic_creation=False)
+                if found["controller_id"] in [broker["node_id"] for broker in found["brokers"]]:
+                    return
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{self.name} at {self.port} does not know itself and a controller: {found}")
+                time.sleep(0.02)
 
     def __exit__(self, *arguments):
         if self.alive():
@@ -415,6 +427,7 @@ class ApacheKafka43(ApacheKafka39):
         self.prepare()
         self.process = Process(self.java("512m", "kafka.Kafka", self.properties), self.log)
         self.process.wait_for(self.started, START_SECONDS)
+        self.wait_to_be_known()
 
 
 KINDS = {kind.name: kind for kind in (Milena, ApacheKafka39, ApacheKafka43)}

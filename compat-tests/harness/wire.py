@@ -17,7 +17,7 @@ import importlib.util
 import socket
 import struct
 
-from .brokers import ROOT
+from .kafka import ROOT
 
 _spec = importlib.util.spec_from_file_location("schema_generate", ROOT / "protocol/schema/generate.py")
 _generate = importlib.util.module_from_spec(_spec)
