@@ -67,6 +67,10 @@ bool is_valid(std::string_view path) {
     }
 }
 
+bool has_name(std::string_view path) {
+    return path.contains('/') && !path.contains('\0');
+}
+
 std::string_view parent(std::string_view path) {
     const auto slash = path.rfind('/');
     return slash == 0 ? std::string_view("/") : path.substr(0, slash);

@@ -10,6 +10,10 @@ namespace coordinator::zk_path {
 // PathUtils, which looks at UTF-16 units, nothing outside the basic plane passes.
 bool is_valid(std::string_view path);
 
+// Whether it has a last component, as far as a create looks before it looks for the parent: what
+// stands before the last slash may be anything.
+bool has_name(std::string_view path);
+
 // Of "/a/b" it is "/a", of "/a" and of "/" it is "/". Requires a '/' in the path.
 std::string_view parent(std::string_view path);
 

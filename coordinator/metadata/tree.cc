@@ -14,8 +14,6 @@
 namespace coordinator {
 namespace {
 
-constexpr std::int64_t ttl_ms_max = (std::int64_t{1} << 40) - 1;
-
 bool is_special(std::string_view path) {
     return path == "/" || path == "/zookeeper" || path == "/zookeeper/quota" ||
            path == "/zookeeper/config";
@@ -33,13 +31,6 @@ std::string ten_digits(std::int32_t number) {
     char digits[16];
     std::snprintf(digits, sizeof digits, "%010d", number);
     return digits;
-}
-
-// What is asked of a node's kind, and of a name that gets a sequence number.
-bool is_possible(const Create& op) {
-    if (op.kind == NodeKind::ttl) return op.ttl_ms > 0 && op.ttl_ms <= ttl_ms_max;
-    if (op.kind == NodeKind::container && op.sequential) return false;
-    return op.ttl_ms == 0;
 }
 
 base::Unexpected<ZkError> refuse(ZkError error) {
@@ -147,7 +138,7 @@ base::Result<OpResult, ZkError> Tree::Draft::operator()(const Create& op) {
     if (!session_lives() || (is_ephemeral && caller_.session.value() == 0)) {
         return refuse(ZkError::session_expired);
     }
-    if (!op.path.contains('/') || op.path.contains('\0')) return refuse(ZkError::bad_arguments);
+    if (!zk_path::has_name(op.path)) return refuse(ZkError::bad_arguments);
     auto acl = fix_up(op.acl, caller_.ids);
     if (!acl) return refuse(ZkError::invalid_acl);
     if (op.with_parents) {

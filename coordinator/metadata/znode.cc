@@ -3,6 +3,8 @@
 namespace coordinator {
 namespace {
 
+constexpr std::int64_t ttl_ms_max = (std::int64_t{1} << 40) - 1;
+
 std::string_view name(ZkError error) {
     switch (error) {
         case ZkError::ok:
@@ -46,6 +48,12 @@ std::string_view name(ZkError error) {
 }
 
 }  // namespace
+
+bool is_possible(const Create& op) {
+    if (op.kind == NodeKind::ttl) return op.ttl_ms > 0 && op.ttl_ms <= ttl_ms_max;
+    if (op.kind == NodeKind::container && op.sequential) return false;
+    return op.ttl_ms == 0;
+}
 
 std::string to_string(ZkError error) {
     return std::string(name(error)) + " (" + std::to_string(static_cast<std::int32_t>(error)) + ")";

@@ -111,6 +111,9 @@ struct Create {
     Acl acl = open_acl();
 };
 
+// Whether there is such a kind of node, with this sort of name and time.
+bool is_possible(const Create& op);
+
 struct Delete {
     std::string path;
     std::int32_t version = any_version;

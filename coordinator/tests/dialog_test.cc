@@ -562,6 +562,45 @@ TEST_CASE("what no operation is, and what is none for clients, is answered as Zo
     CHECK_FALSE(peer.next());
 }
 
+TEST_CASE("a path that is null is refused behind what ZooKeeper looks at before it") {
+    Host host;
+    Peer peer(host);
+    peer.connect();
+    const auto bad_arguments = static_cast<std::int32_t>(ZkError::bad_arguments);
+    const auto marshalling_error = static_cast<std::int32_t>(ZkError::marshalling_error);
+    const std::vector<zookeeper::Acl> broken{{31, {"ip", std::nullopt}}};
+    auto nowhere = Peer::plain("", 5);
+    nowhere.path = std::nullopt;
+    peer.ask(1, OpCode::create_ttl, zookeeper::CreateTtlRequest{nowhere, 0});
+    peer.is_error(1, bad_arguments);
+    peer.ask(2, OpCode::create_ttl, zookeeper::CreateTtlRequest{nowhere, 1000});
+    peer.is_error(2, marshalling_error);
+    auto relative = Peer::plain("a", 0);
+    relative.acl = broken;
+    peer.ask(3, OpCode::create, relative);
+    peer.is_error(3, bad_arguments);
+    peer.ask(4, OpCode::set_acl, zookeeper::SetAclRequest{std::nullopt, broken, -1});
+    peer.is_error(4, bad_arguments);
+    peer.ask(5, OpCode::set_acl, zookeeper::SetAclRequest{"/", broken, -1});
+    peer.is_error(5, marshalling_error);
+    peer.ask(6, OpCode::sync, zookeeper::SyncPath{});
+    CHECK_FALSE(peer.body<zookeeper::SyncPath>(6).path);
+}
+
+TEST_CASE("the path \"\" reads the root, counts it too, and is told of nothing") {
+    Host host;
+    Peer peer(host);
+    peer.connect();
+    peer.ask(1, OpCode::get_children, zookeeper::ReadRequest{"", true});
+    CHECK(peer.body<zookeeper::NamesResponse>(1).names.size() == 1);
+    peer.ask(2, OpCode::get_all_children_number, zookeeper::PathRequest{"/"});
+    const auto below = peer.body<zookeeper::NumberResponse>(2).number;
+    peer.ask(3, OpCode::get_all_children_number, zookeeper::PathRequest{""});
+    CHECK(peer.body<zookeeper::NumberResponse>(3).number == below + 1);
+    peer.ask(4, OpCode::create, Peer::plain("/a", 0));
+    CHECK(peer.body<zookeeper::PathResponse>(4).path == "/a");
+}
+
 TEST_CASE("a scheme that is not known ends the connection") {
     Host host;
     Peer peer(host);

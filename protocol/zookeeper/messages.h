@@ -165,7 +165,7 @@ struct Stat {
 // ---- Requests -----------------------------------------------------------------------------
 
 struct CreateRequest {  // create, create2, createContainer
-    std::string path;
+    std::optional<std::string> path;
     Buffer data;
     std::optional<std::vector<Acl>> acl;
     std::int32_t flags = 0;
@@ -200,15 +200,21 @@ struct SetDataRequest {
 };
 
 struct SetAclRequest {
-    std::string path;
+    std::optional<std::string> path;
     std::optional<std::vector<Acl>> acl;
     std::int32_t version = -1;
 
     static void fields(auto& self, auto&& visit) { visit(self.path, self.acl, self.version); }
 };
 
-struct PathRequest {  // getACL, sync, getAllChildrenNumber
+struct PathRequest {  // getACL, getAllChildrenNumber
     std::string path;
+
+    static void fields(auto& self, auto&& visit) { visit(self.path); }
+};
+
+struct SyncPath {  // sync, and its answer
+    std::optional<std::string> path;
 
     static void fields(auto& self, auto&& visit) { visit(self.path); }
 };
@@ -279,7 +285,7 @@ struct Nothing {
 
 // ---- Answers ------------------------------------------------------------------------------
 
-struct PathResponse {  // create, sync
+struct PathResponse {  // create
     std::string path;
 
     static void fields(auto& self, auto&& visit) { visit(self.path); }

@@ -1,6 +1,7 @@
 #include "coordinator/metadata/server/answers.h"
 
 #include "coordinator/metadata/acl.h"
+#include "coordinator/metadata/path.h"
 #include "coordinator/metadata/wire/values.h"
 
 #include <algorithm>
@@ -68,10 +69,7 @@ base::Result<Write, ZkError> read_create(OpCode type, wire::Reader& reader, bool
     }
     if (reader.failed()) return refuse(ZkError::marshalling_error);
     auto& [path, data, acl, flags] = request.create;
-    // In a multi, ZooKeeper takes a list that is null for a request that it cannot read.
-    const bool is_lost = in_multi && !acl && type != OpCode::create_ttl;
-    if (is_broken(acl) || is_lost) return refuse(ZkError::marshalling_error);
-    Create create{.path = std::move(path), .data = std::move(data), .acl = tree_acl(acl)};
+    Create create{.path = path.value_or("/"), .data = std::move(data), .acl = tree_acl(acl)};
     // The flag alone makes a container in a multi only, and a plain node elsewhere.
     const bool is_flagged =
         in_multi && type != OpCode::create_ttl && flags == create_flag::container;
@@ -90,6 +88,14 @@ base::Result<Write, ZkError> read_create(OpCode type, wire::Reader& reader, bool
         create.sequential = (flags & create_flag::sequential) != 0;
     } else if (flags != create_flag::container) {
         return refuse(ZkError::bad_arguments);
+    }
+    // ZooKeeper looks at kind and path before the list, but reads a multi as a whole; and in a
+    // multi it takes a list that is null for a request that it cannot read.
+    const bool is_lost = in_multi && !acl && type != OpCode::create_ttl;
+    const bool is_unreadable = !path || is_broken(acl) || is_lost;
+    const bool is_fine_so_far = is_possible(create) && zk_path::has_name(create.path);
+    if (is_unreadable && (in_multi || is_fine_so_far)) {
+        return refuse(ZkError::marshalling_error);
     }
     return Write{type == OpCode::create ? type : OpCode::create2, std::move(create)};
 }
@@ -110,7 +116,7 @@ base::Result<Write, ZkError> read_write(OpCode type, wire::Reader& reader, bool 
         }
         case OpCode::set_data: {
             auto request = jute::read<zookeeper::SetDataRequest>(reader);
-            // ZooKeeper takes a path that is null for one that is no path, here alone.
+            // ZooKeeper takes a path that is null for one that is no path.
             if (in_multi && !request.path) return refuse(ZkError::marshalling_error);
             write = Write{
                 type, SetData{request.path.value_or(""), std::move(request.data), request.version}};
@@ -118,9 +124,12 @@ base::Result<Write, ZkError> read_write(OpCode type, wire::Reader& reader, bool 
         }
         case OpCode::set_acl: {
             auto request = jute::read<zookeeper::SetAclRequest>(reader);
-            if (is_broken(request.acl)) return refuse(ZkError::marshalling_error);
-            write = Write{type,
-                          SetAcl{std::move(request.path), tree_acl(request.acl), request.version}};
+            std::string path = request.path.value_or("");
+            // ZooKeeper looks at the path first, and takes null for one that is no path.
+            if (zk_path::is_valid(path) && is_broken(request.acl)) {
+                return refuse(ZkError::marshalling_error);
+            }
+            write = Write{type, SetAcl{std::move(path), tree_acl(request.acl), request.version}};
             break;
         }
         case OpCode::check: {
@@ -207,7 +216,7 @@ Answer prepare_multi(wire::Reader& reader) {
 
 // ---- Reads --------------------------------------------------------------------------------
 
-// "" is another name of "/" for reads.
+// "" is another name of "/" for reads. What is watched by it never changes, as in ZooKeeper.
 const std::string& named(const std::string& path) {
     static const std::string root = "/";
     return path.empty() ? root : path;
@@ -217,7 +226,7 @@ ZkError get_data(Turn& turn, const zookeeper::ReadRequest& request, wire::Writer
     turn.looks_at(named(request.path));
     auto node = turn.tree().get(request.path, turn.caller());
     if (!node) return node.error();
-    if (request.watch) turn.watch(named(request.path), WatchKind::data);
+    if (request.watch) turn.watch(request.path, WatchKind::data);
     jute::write(writer, zookeeper::DataResponse{std::move(node->data), wire_stat(node->stat)});
     return ZkError::ok;
 }
@@ -227,7 +236,7 @@ ZkError get_children(Turn& turn, const zookeeper::ReadRequest& request, bool wit
     turn.looks_at(named(request.path));
     auto children = turn.tree().children(request.path, turn.caller());
     if (!children) return children.error();
-    if (request.watch) turn.watch(named(request.path), WatchKind::child);
+    if (request.watch) turn.watch(request.path, WatchKind::child);
     jute::write(writer, children->names);
     if (with_stat) jute::write(writer, wire_stat(children->stat));
     return ZkError::ok;
@@ -238,7 +247,7 @@ Verdict exists(Turn& turn, const zookeeper::ReadRequest& request, ReplyBytes& re
     if (request.path.contains('\0')) return verdict(ZkError::bad_arguments);
     const auto stat = turn.tree().exists(request.path, turn.caller());
     const bool tells = stat || stat.error() == ZkError::no_node;
-    if (request.watch && tells) turn.watch(named(request.path), WatchKind::data);
+    if (request.watch && tells) turn.watch(request.path, WatchKind::data);
     if (!stat) return verdict(stat.error());
     return say(reply, zookeeper::StatResponse{wire_stat(*stat)});
 }
@@ -472,13 +481,13 @@ Answer prepare_any(OpCode type, wire::Reader& reader, const std::string& host) {
                                                 ReplyBytes& reply) {
                 const auto number = turn.tree().all_children_number(request.path, turn.caller());
                 if (!number) return verdict(number.error());
-                return say(reply, NumberResponse{*number});
+                // ZooKeeper counts "/" among the nodes below "".
+                return say(reply, NumberResponse{*number + (request.path.empty() ? 1 : 0)});
             });
         case OpCode::sync:  // All that was asked before is done: there is one queue.
-            return with<PathRequest>(reader,
-                                     [](Turn&, const PathRequest& request, ReplyBytes& reply) {
-                                         return say(reply, PathResponse{request.path});
-                                     });
+            return with<SyncPath>(reader, [](Turn&, const SyncPath& path, ReplyBytes& reply) {
+                return say(reply, path);
+            });
         case OpCode::get_ephemerals:
             return with<EphemeralsRequest>(reader, coordinator::get_ephemerals);
         case OpCode::check_watches:
