@@ -95,6 +95,10 @@ class Proxy:
         await self._stopped.wait()
         server.close()
         self._reset_all()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _stop(self):
         self._healed.set()
