@@ -136,9 +136,10 @@ TEST_CASE("DescribeTopicPartitions gives a page and says where the next one begi
     CHECK(first.topics.front().partitions.size() == 2);
     CHECK(first.next_cursor->topic_name == "a");
     CHECK(first.next_cursor->partition_index == PartitionIndex(2));
-    request.cursor.emplace();
-    request.cursor->topic_name = first.next_cursor->topic_name;
-    request.cursor->partition_index = first.next_cursor->partition_index;
+    protocol::DescribeTopicPartitionsRequest::Cursor cursor;
+    cursor.topic_name = first.next_cursor->topic_name;
+    cursor.partition_index = first.next_cursor->partition_index;
+    request.cursor = cursor;
     request.response_partition_limit = 2000;
     const auto second = in.call(request, 0);
     CHECK(!second.next_cursor);

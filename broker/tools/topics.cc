@@ -238,9 +238,10 @@ std::map<base::TopicPartition, Eligible> eligible_leaders(Cluster& cluster,
         }
         const auto& next = (*answer)->next_cursor;
         if (!next) break;
-        request.cursor.emplace();
-        request.cursor->topic_name = wire::Text(next->topic_name.str());
-        request.cursor->partition_index = next->partition_index;
+        protocol::DescribeTopicPartitionsRequest::Cursor cursor;
+        cursor.topic_name = wire::Text(next->topic_name.str());
+        cursor.partition_index = next->partition_index;
+        request.cursor = cursor;
     }
     return found;
 }

@@ -64,7 +64,8 @@ private:
         inputs.file_name = "test.properties";
         inputs.file_text = "listeners=PLAINTEXT://127.0.0.1:" + port +
                            "\nlog.dirs=" + directory_.string() +
-                           "\noffsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n";
+                           "\noffsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n"
+                           "milena.metadata.port=-1\n";
         inputs.overrides = overrides_;
         auto loaded = broker::load_config(inputs);
         REQUIRE(loaded.config);
