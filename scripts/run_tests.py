@@ -35,6 +35,8 @@ WITHOUT_ZOOKEEPER = {"checker", "cluster", "kafka-directories", "librdkafka", "m
                      "startup", "upgrade", "zookeeper", "zookeeper-mode"}
 # Of those, the ones that do so in every run: short, and between them all of a client's life. The rest: --all.
 ALWAYS_ON_ZOOKEEPER = {"kafka-go", "kafka-python", "kcat"}
+# What runs once more with a broker that the thread sanitizer watches: between them, all of its threads.
+UNDER_TSAN = ("cluster", "kafka-python", "kill", "nemesis", "zookeeper-clients")
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -111,6 +113,18 @@ def build_step(build, target, *options, environment=None):
     return run
 
 
+def under_tsan(script):
+    """A suite with the broker of build-tsan: each process that has a race to report is a failure."""
+    with tempfile.TemporaryDirectory() as reports:
+        passed, failed = counting(str(script), environment={
+            "MILENA_BINARY": str(ROOT / "build-tsan/milena"),
+            "TSAN_OPTIONS": f"exitcode=0:suppressions={ROOT}/scripts/tsan.supp:log_path={reports}/race"})
+        for report in sorted(pathlib.Path(reports).iterdir()):
+            print(report.read_text())
+            failed += 1
+    return passed, failed
+
+
 def not_yet():
     """Suites that Milena does not pass yet, with the reason: run by --all, and named in every run."""
     lines = (ROOT / "compat-tests/not-yet.txt").read_text().splitlines()
@@ -126,8 +140,8 @@ def steps(everything):
     yield Step("unit", lambda: meson_tests("build", "unit"), "build")
     yield Step("build-asan", build_step("build-asan", "meson-test-prereq", "-Db_sanitize=address,undefined", *light))
     yield Step("unit-asan", lambda: meson_tests("build-asan", "unit"), "build-asan")
-    yield Step("build-tsan", build_step("build-tsan", "meson-test-prereq", "-Db_sanitize=thread", *light,
-                                        environment=clang), only_with_all=True)
+    yield Step("build-tsan", build_step("build-tsan", "all", "-Db_sanitize=thread", *light, environment=clang),
+               only_with_all=True)
     yield Step("unit-tsan", lambda: meson_tests("build-tsan", "unit"), "build-tsan", only_with_all=True)
     long_form = {"TEST_ALL": "1"} if everything else {}
     for script in sorted((ROOT / "compat-tests").glob("*/run.sh")):
@@ -138,6 +152,9 @@ def steps(everything):
             yield Step(f"compat-tests/{script.parent.name} on ZooKeeper",
                        lambda script=script: counting(str(script), environment={"MILENA_TEST_ZOOKEEPER": "1"}), "build",
                        only_with_all=script.parent.name not in ALWAYS_ON_ZOOKEEPER)
+        if script.parent.name in UNDER_TSAN:
+            yield Step(f"compat-tests/{script.parent.name} under TSan", lambda script=script: under_tsan(script),
+                       "build-tsan", only_with_all=True)
     for name in ("fuzz", "mutation"):
         yield Step(name, lambda name=name: counting(str(ROOT / "scripts" / name)), only_with_all=True)
 
